@@ -1,0 +1,6 @@
+"""One way of weighing tasks, one file."""
+
+from lightning_mtgan.balancing.balancer import Balancer
+from lightning_mtgan.balancing.weighted_sum import WeightedSum
+
+__all__ = ["Balancer", "WeightedSum"]

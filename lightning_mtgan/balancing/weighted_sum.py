@@ -1,0 +1,38 @@
+"""The weighted sum: fixed λ."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from torch import nn
+
+from lightning_mtgan.balancing.balancer import Balancer
+from lightning_mtgan.errors import UserError
+from lightning_mtgan.types import Terms
+
+
+class WeightedSum(Balancer):
+    """L = sum w_i L_i with fixed weights.
+
+    Args:
+        weights: Weight of each loss by name; a loss without one has weight 1.
+    """
+
+    def __init__(self, weights: dict[str, float] = {}) -> None:  # noqa: B006 - copied
+        super().__init__()
+        self.weights = dict(weights)
+
+    def backward(self, terms: Terms, parameters: Sequence[nn.Parameter]) -> None:
+        """Back-propagate the weighted sum.
+
+        Raises:
+            UserError: If a weight is given for a loss that the phase does not have.
+        """
+        unknown = self.weights.keys() - terms.losses.keys()
+        if unknown:
+            raise UserError(
+                f"balancer weights name {', '.join(sorted(unknown))}, but the losses of this phase are "
+                f"{', '.join(terms.losses)}"
+            )
+        total = sum(loss * self.weights.get(name, 1.0) for name, loss in terms.losses.items())
+        total.backward(inputs=list(parameters))  # type: ignore[union-attr]

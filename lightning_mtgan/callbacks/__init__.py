@@ -1,0 +1,10 @@
+"""Everything that watches a training without being part of its mathematics."""
+
+from lightning_mtgan.callbacks.averaging import Averaging
+from lightning_mtgan.callbacks.checkpoints import Checkpoints
+from lightning_mtgan.callbacks.fidelity import Fidelity
+from lightning_mtgan.callbacks.progress import Progress
+from lightning_mtgan.callbacks.samples import Samples
+from lightning_mtgan.callbacks.summary import Summary
+
+__all__ = ["Averaging", "Checkpoints", "Fidelity", "Progress", "Samples", "Summary"]

@@ -1,0 +1,62 @@
+"""Weights & Biases without questions: online where that can work, offline where it cannot."""
+
+from __future__ import annotations
+
+import os
+import socket
+from pathlib import Path
+from typing import Literal
+from urllib.parse import urlparse
+
+from lightning.pytorch.loggers import WandbLogger
+from lightning.pytorch.utilities.rank_zero import rank_zero_only
+
+WandbMode = Literal["auto", "offline", "off"]
+CONNECT_SECONDS = 3.0
+
+
+def wandb_logger(mode: WandbMode, runs: Path, name: str, folder: Path) -> WandbLogger | None:
+    """A logger for the run, or None when W&B is off.
+
+    Args:
+        mode: ``auto``: online where credentials are found and the server answers, else offline;
+            ``offline``: never online; ``off``: not at all.
+        runs: The folder of all runs; its name is the project's.
+        name: The configuration's name, which groups its runs.
+        folder: Where this run's files go.
+    """
+    if mode == "off":
+        return None
+    why_offline = "as asked" if mode == "offline" else _why_offline()
+    os.environ.setdefault("WANDB_SILENT", "true")
+    folder.mkdir(parents=True, exist_ok=True)
+    if why_offline and rank_zero_only.rank == 0:  # type: ignore[attr-defined]
+        print(f"W&B is offline ({why_offline}); upload this run later with: wandb sync {folder}/wandb/offline-run-*")
+    return WandbLogger(
+        project="lightning_mtgan",
+        name=f"{name}-{folder.name}",
+        group=name,
+        save_dir=str(folder),
+        offline=bool(why_offline),
+    )
+
+
+def _why_offline() -> str:
+    """Why W&B cannot go online, or an empty string."""
+    if os.environ.get("WANDB_MODE") in ("offline", "disabled"):
+        return f"WANDB_MODE is {os.environ['WANDB_MODE']}"
+    base = os.environ.get("WANDB_BASE_URL", "https://api.wandb.ai")
+    server = urlparse(base)
+    if not os.environ.get("WANDB_API_KEY") and not _has_netrc_entry(server.hostname or ""):
+        return "no credentials found"
+    try:
+        port = server.port or (443 if server.scheme == "https" else 80)
+        socket.create_connection((server.hostname or "", port), timeout=CONNECT_SECONDS).close()
+    except OSError:
+        return f"{server.hostname} does not answer"
+    return ""
+
+
+def _has_netrc_entry(host: str) -> bool:
+    path = Path(os.environ.get("NETRC", Path.home() / ".netrc"))
+    return path.is_file() and host in path.read_text(errors="ignore").split()

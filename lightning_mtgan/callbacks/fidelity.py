@@ -1,0 +1,80 @@
+"""Fidelity while training, and the full protocol once at the end."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from lightning.pytorch import Callback, LightningModule, Trainer
+
+from lightning_mtgan.callbacks.schedule import is_due
+from lightning_mtgan.draws import seed_of
+from lightning_mtgan.errors import UserError
+from lightning_mtgan.evaluation import Evaluator, Judged, Protocol, describe, generated, judge, measure, stored
+from lightning_mtgan.module import MultiTaskGAN
+
+
+class Fidelity(Callback):
+    """Measures the averaged generator: FID, KID, precision and recall, density and coverage, modes, tasks.
+
+    All ranks generate and extract their share; one pass serves every figure.
+
+    Args:
+        evaluator: The independent judge.
+        every_kimg: Thousands of images between two measurements; 0 for none but the last.
+        periodic: Protocol of the measurements while training.
+        final: Protocol of the last one; null repeats the periodic one.
+    """
+
+    def __init__(
+        self,
+        evaluator: Evaluator,
+        every_kimg: float = 25.0,
+        periodic: Protocol = Protocol(),  # noqa: B008 - frozen
+        final: Protocol | None = None,
+    ) -> None:
+        if every_kimg < 0:
+            raise UserError(f"fidelity.every_kimg is {every_kimg}; use 0 for the last measurement only, or more")
+        self.evaluator, self.every_kimg = evaluator, every_kimg
+        self.periodic, self.final = periodic, final or periodic
+        self._references: dict[tuple[str, int], Judged] = {}
+
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        """Refuse a split that the data does not have, before anything trains."""
+        splits = trainer.datamodule.splits  # type: ignore[attr-defined]
+        for protocol in (self.periodic, self.final):
+            if protocol.split not in splits:
+                raise UserError(f"fidelity: the data has no split `{protocol.split}`; it has {', '.join(splits)}")
+
+    def on_train_batch_end(self, trainer: Trainer, pl_module: LightningModule, *_: Any) -> None:
+        """Measure when it is due."""
+        assert isinstance(pl_module, MultiTaskGAN)
+        if is_due(pl_module, self.every_kimg):
+            self.run(trainer, pl_module, self.periodic)
+
+    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Measure by the full protocol."""
+        assert isinstance(pl_module, MultiTaskGAN)
+        self.run(trainer, pl_module, self.final)
+
+    def run(self, trainer: Trainer, module: MultiTaskGAN, protocol: Protocol) -> None:
+        """Measure, and log every figure with its protocol."""
+        tasks = module.game.spec.tasks
+        with module.paused(), module.sampling() as game:
+            source = generated(game, self.evaluator, seed_of("fidelity", protocol.seed))
+            fake = judge(source, protocol.num_images, self.evaluator, tasks, module.device)
+            figures = measure(fake, self._reference(trainer, module, protocol), tasks, protocol)
+        splits = trainer.datamodule.splits  # type: ignore[attr-defined]
+        module.figures |= figures
+        module.protocol = describe(protocol, self.evaluator, splits)
+        for logger in trainer.loggers:
+            logger.log_metrics({**figures, "kimg": module.kimg}, step=module.global_step)
+
+    def _reference(self, trainer: Trainer, module: MultiTaskGAN, protocol: Protocol) -> Judged:
+        """The real images of the protocol's split, judged once in a process."""
+        images = trainer.datamodule.dataset(protocol.split)  # type: ignore[attr-defined]
+        num_images = min(len(images), protocol.num_images)
+        key = (protocol.split, num_images)
+        if key not in self._references:
+            tasks = module.game.spec.tasks
+            self._references[key] = judge(stored(images), num_images, self.evaluator, tasks, module.device)
+        return self._references[key]

@@ -1,0 +1,91 @@
+"""Pictures of the same latents over time, one row for each condition."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning.pytorch import Callback, LightningModule, Trainer
+from lightning.pytorch.loggers import WandbLogger
+
+from lightning_mtgan.callbacks.schedule import is_due
+from lightning_mtgan.draws import seed_of
+from lightning_mtgan.errors import UserError
+from lightning_mtgan.games import Game
+from lightning_mtgan.module import MultiTaskGAN
+from lightning_mtgan.pictures import beside_its_channels, save, sheet
+from lightning_mtgan.types import TaskKind
+
+
+class Samples(Callback):
+    """Writes ``samples/kimg_*.png``: fixed latents in columns, fixed conditions in rows.
+
+    Row r asks each classification task for one class, a different one in each row and for each
+    task; the other tasks are drawn once for each row.
+
+    Args:
+        every_kimg: Thousands of images between two pictures; 0 for none but the last.
+        num_columns: Latents, that is images in a row.
+        num_rows: Conditions, that is rows.
+        show_channels: Also show red, green and blue of each image side by side, for data whose
+            channels are images of their own.
+    """
+
+    def __init__(
+        self, every_kimg: float = 20.0, num_columns: int = 8, num_rows: int = 10, show_channels: bool = False
+    ) -> None:
+        if every_kimg < 0 or num_columns < 1 or num_rows < 1:
+            raise UserError(
+                f"samples.every_kimg {every_kimg}, samples.num_columns {num_columns} and samples.num_rows {num_rows} "
+                "must be at least 0, 1 and 1"
+            )
+        self.every_kimg, self.num_columns, self.num_rows = every_kimg, num_columns, num_rows
+        self.show_channels = show_channels
+
+    def on_train_batch_end(self, trainer: Trainer, pl_module: LightningModule, *_: Any) -> None:
+        """Draw a sheet when it is due."""
+        assert isinstance(pl_module, MultiTaskGAN)
+        if is_due(pl_module, self.every_kimg):
+            self.draw(trainer, pl_module)
+
+    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Draw the last sheet."""
+        assert isinstance(pl_module, MultiTaskGAN)
+        if not is_due(pl_module, self.every_kimg):
+            self.draw(trainer, pl_module)
+
+    def draw(self, trainer: Trainer, module: MultiTaskGAN) -> None:
+        """Write one sheet, on the first rank alone."""
+        folder = trainer.log_dir  # a broadcast: every rank must take part
+        if not trainer.is_global_zero or folder is None:
+            return
+        with module.paused(), module.sampling() as game:
+            conditions, captions = self.conditions(game)
+            generator = torch.Generator(game.device).manual_seed(seed_of("samples"))
+            latents = generator.get_state()
+            rows = []
+            for row in range(self.num_rows):
+                generator.set_state(latents)
+                wanted = {n: t[row].expand(self.num_columns, *t[row].shape) for n, t in conditions.items()}
+                rows.append(game.sample(self.num_columns, wanted, generator))
+            images = torch.cat(rows)
+            picture = sheet(beside_its_channels(images) if self.show_channels else images, self.num_columns, captions)
+            save(picture, Path(folder) / "samples" / f"kimg_{module.kimg:09.3f}.png")
+            for logger in trainer.loggers:
+                if isinstance(logger, WandbLogger):
+                    logger.log_image("samples", [picture], step=module.global_step)
+
+    def conditions(self, game: Game) -> tuple[dict[str, torch.Tensor], list[str]]:
+        """Fixed targets by task, one for each row, and the rows' captions."""
+        generator = torch.Generator(game.device).manual_seed(seed_of("sample conditions"))
+        wanted = game.draw_conditions(self.num_rows, generator)
+        rows = torch.arange(self.num_rows, device=game.device)
+        for index, task in enumerate(game.spec.tasks):
+            if task.kind is TaskKind.CLASSIFICATION:
+                wanted[task.name] = (rows + 3 * index) % task.size
+        captions = [
+            "\n".join(task.describe(wanted[name][row]) for name, task in game.tasks.items())
+            for row in range(self.num_rows)
+        ]
+        return wanted, captions

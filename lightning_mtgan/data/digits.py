@@ -1,0 +1,56 @@
+"""Digits: handwritten digits in grey, ten classes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from torch import Tensor
+
+from lightning_mtgan.data.handwriting import SOURCE, digits
+from lightning_mtgan.data.resident import ResidentDataModule, ResidentImages
+from lightning_mtgan.types import DataSpec, TaskKind, TaskSpec
+
+
+class DigitImages(ResidentImages):
+    """The digits of one split.
+
+    Args:
+        held_out: The held-out digits, not the training digits.
+    """
+
+    def __init__(self, held_out: bool) -> None:
+        self.images, self.labels = digits(held_out)
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def __getitem__(self, indices: Tensor) -> dict[str, Any]:
+        return {"image": self.images[indices][:, None], "targets": {"digit": self.labels[indices]}}
+
+
+class Digits(ResidentDataModule):
+    """Handwritten digits, 8 x 8 pixels, one channel, one task ``digit`` with ten classes.
+
+    Args:
+        batch_size: Images in the global batch, all ranks together.
+        seed: Seed of the order.
+        num_workers: Processes that fetch batches; 0 is fastest for images in memory.
+    """
+
+    splits = {
+        "train": f"the first 1,437 of {SOURCE}",
+        "reference": f"the first 1,437 of {SOURCE}",
+        "held_out": f"the last 360 of {SOURCE}, other writers",
+    }
+
+    def __init__(self, batch_size: int = 64, seed: int = 0, num_workers: int = 0) -> None:
+        super().__init__(batch_size, seed, num_workers)
+
+    def dataset(self, split: str) -> DigitImages:
+        """The digits of a split."""
+        return DigitImages(split == "held_out")
+
+    @property
+    def spec(self) -> DataSpec:
+        """8 x 8 pixels, one channel, ten classes."""
+        return DataSpec(8, 1, (TaskSpec("digit", TaskKind.CLASSIFICATION, 10),))

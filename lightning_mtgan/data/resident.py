@@ -1,0 +1,88 @@
+"""Images that fit into memory, and the LightningDataModule that serves them in whole batches."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from typing import Any
+
+import lightning
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+
+from lightning_mtgan.data.order import BatchOrder
+from lightning_mtgan.errors import UserError
+from lightning_mtgan.types import DataSpec
+
+
+class ResidentImages(Dataset[dict[str, Any]], ABC):
+    """Images in memory as uint8, fetched a batch at a time."""
+
+    @abstractmethod
+    def __len__(self) -> int:
+        """Number of images."""
+
+    @abstractmethod
+    def __getitem__(self, indices: Tensor) -> dict[str, Any]:
+        """A batch: ``image`` uint8 (N, C, H, W) and ``targets`` by task, for indices int64 (N,)."""
+
+
+class ResidentDataModule(lightning.LightningDataModule, ABC):
+    """Serves resident images in an order that depends on the seed and the step alone.
+
+    Args:
+        batch_size: Images in the global batch, all ranks together.
+        seed: Seed of the data and of their order.
+        num_workers: Processes that fetch batches; 0 is fastest for images in memory.
+
+    Raises:
+        UserError: If a number is out of range.
+    """
+
+    splits: Mapping[str, str]
+    """What each split is made of, by its name; ``train`` and ``reference`` are always there."""
+
+    def __init__(self, batch_size: int, seed: int, num_workers: int) -> None:
+        super().__init__()
+        if batch_size < 1:
+            raise UserError(f"data.batch_size is {batch_size}; it must be at least 1")
+        if num_workers < 0:
+            raise UserError(f"data.num_workers is {num_workers}; use 0 or more")
+        self.batch_size, self.seed, self.num_workers = batch_size, seed, num_workers
+
+    @property
+    @abstractmethod
+    def spec(self) -> DataSpec:
+        """What the data is."""
+
+    @abstractmethod
+    def dataset(self, split: str) -> ResidentImages:
+        """The images of a split, by its name."""
+
+    def train_dataloader(self) -> DataLoader[Any]:
+        """Batches of this rank from the present step on."""
+        trainer = self.trainer
+        assert trainer is not None
+        if self.batch_size % trainer.world_size:
+            raise UserError(
+                f"data.batch_size {self.batch_size} cannot be divided by {trainer.world_size} processes; "
+                f"use a multiple of {trainer.world_size}"
+            )
+        images = self.dataset("train")
+        order = BatchOrder(
+            self.seed,
+            len(images),
+            self.batch_size,
+            trainer.global_rank,
+            trainer.world_size,
+            step=lambda: trainer.global_step,
+        )
+        return DataLoader(
+            images,
+            sampler=order,
+            batch_size=None,
+            num_workers=self.num_workers,
+            persistent_workers=self.num_workers > 0,
+            pin_memory=torch.cuda.is_available(),
+        )

@@ -1,0 +1,142 @@
+"""The only file that talks to torch.distributed: averages gradients, gathers tensors, waits.
+
+Every function works unchanged in a single process.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import torch
+import torch.distributed as dist
+from torch import Tensor
+
+
+def _active() -> bool:
+    return dist.is_available() and dist.is_initialized() and dist.get_world_size() > 1
+
+
+def rank() -> int:
+    """Index of this process, 0 when there is only one."""
+    return dist.get_rank() if _active() else 0
+
+
+def world_size() -> int:
+    """Number of processes that train together."""
+    return dist.get_world_size() if _active() else 1
+
+
+def barrier() -> None:
+    """Wait until every process is here."""
+    if _active():
+        dist.barrier()
+
+
+def broadcast_object(value: Any) -> Any:
+    """Rank 0's value, on every rank."""
+    if not _active():
+        return value
+    box = [value]
+    dist.broadcast_object_list(box, src=0)
+    return box[0]
+
+
+def average(tensor: Tensor) -> Tensor:
+    """The mean of the tensor over all ranks, without gradients, in place."""
+    if _active():
+        dist.all_reduce(tensor)
+        tensor /= world_size()
+    return tensor
+
+
+class _Gather(torch.autograd.Function):
+    """All ranks' rows, in rank order; its gradient sums what every rank asks of these rows."""
+
+    @staticmethod
+    def forward(ctx: Any, tensor: Tensor) -> Tensor:
+        rows = torch.empty(
+            (world_size() * tensor.shape[0], *tensor.shape[1:]), dtype=tensor.dtype, device=tensor.device
+        )
+        dist.all_gather_into_tensor(rows, tensor.contiguous())
+        return rows
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> Tensor:
+        return _ReduceScatter.apply(gradient)
+
+
+class _ReduceScatter(torch.autograd.Function):
+    """The adjoint of ``_Gather``, itself differentiable, so that penalties may pass through both."""
+
+    @staticmethod
+    def forward(ctx: Any, gradient: Tensor) -> Tensor:
+        total = gradient.clone(memory_format=torch.contiguous_format)
+        dist.all_reduce(total)
+        size = total.shape[0] // world_size()
+        return total[rank() * size : (rank() + 1) * size].clone()
+
+    @staticmethod
+    def backward(ctx: Any, tensor: Tensor) -> Tensor:
+        return _Gather.apply(tensor)
+
+
+def gather(tensor: Tensor) -> Tensor:
+    """The rows of all ranks, in rank order, with gradients to every rank: (N, ...) to (R N, ...).
+
+    The gradient is right for a loss that each rank takes as the mean over its own rows and that is
+    then averaged over ranks, which is how this package averages gradients. Every rank must hold
+    the same number of rows.
+    """
+    return _Gather.apply(tensor) if _active() else tensor
+
+
+def gather_objects(value: Any) -> list[Any]:
+    """One value of each rank, in rank order."""
+    if not _active():
+        return [value]
+    values: list[Any] = [None] * world_size()
+    dist.all_gather_object(values, value)
+    return values
+
+
+class FlatGradients:
+    """The gradients of one player in one piece of memory, so that one all-reduce averages them.
+
+    A parameter that a phase does not reach has the gradient zero, on one rank as on many: which
+    parameters move never depends on the number of processes.
+
+    Args:
+        parameters: The player's parameters, in a fixed order, on their final device.
+    """
+
+    def __init__(self, parameters: Iterable[torch.nn.Parameter]) -> None:
+        self.parameters = list(parameters)
+        self._buffers: list[Tensor] = []
+        self._views: list[tuple[torch.nn.Parameter, Tensor]] = []
+        kinds = dict.fromkeys((parameter.dtype, parameter.device) for parameter in self.parameters)
+        for dtype, device in kinds:
+            members = [p for p in self.parameters if p.dtype == dtype and p.device == device]
+            buffer = torch.zeros(sum(p.numel() for p in members), dtype=dtype, device=device)
+            self._buffers.append(buffer)
+            pieces: Sequence[Tensor] = buffer.split([p.numel() for p in members])
+            self._views += [(p, piece.view_as(p)) for p, piece in zip(members, pieces, strict=True)]
+
+    def zero(self) -> None:
+        """Set every gradient to zero and make ``.grad`` point into the flat memory."""
+        for buffer in self._buffers:
+            buffer.zero_()
+        for parameter, view in self._views:
+            if parameter.grad is not view:
+                parameter.grad = view
+
+    def average(self) -> None:
+        """Replace the gradients by their mean over ranks: one all-reduce of this player alone."""
+        if not _active():
+            return
+        for parameter, view in self._views:
+            if parameter.grad is not view and parameter.grad is not None:
+                view.copy_(parameter.grad)
+                parameter.grad = view
+        for buffer in self._buffers:
+            average(buffer)

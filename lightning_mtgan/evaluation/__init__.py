@@ -1,0 +1,11 @@
+"""Figures that can be compared: evaluators, protocols, and the measurement itself."""
+
+from torch_fidelity import register_feature_extractor
+
+from lightning_mtgan.evaluation.digits import DigitsEvaluator
+from lightning_mtgan.evaluation.evaluator import Evaluator
+from lightning_mtgan.evaluation.measurement import Judged, Protocol, describe, generated, judge, measure, stored
+
+register_feature_extractor("mtgan-stacked-digits", DigitsEvaluator)
+
+__all__ = ["DigitsEvaluator", "Evaluator", "Judged", "Protocol", "describe", "generated", "judge", "measure", "stored"]

@@ -1,0 +1,90 @@
+"""What went wrong, in one sentence: the long reports of libraries made short."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Sequence
+
+from lightning_mtgan.errors import UserError
+
+
+def user_error_in(error: BaseException | None) -> UserError | None:
+    """The UserError that a library wrapped into an error of its own, or None."""
+    seen: set[int] = set()
+    while error is not None and id(error) not in seen:
+        if isinstance(error, UserError):
+            return error
+        seen.add(id(error))
+        error = error.__cause__ or error.__context__
+    return None
+
+
+def parser_sentence(report: str, known_keys: Sequence[str]) -> str:
+    """The parser's report as one sentence that names the key and says what would be right.
+
+    Args:
+        report: The parser's message, possibly many lines long.
+        known_keys: All keys of the command line, for a suggestion.
+    """
+    text = re.sub(r"^error: |^argument .*?: ", "", report.strip())
+    unknown = re.search(
+        r"[Uu]nrecognized arguments: --(\S+)|[Kk]ey ['\"](\S+?)['\"] is not expected|Option '(\S+?)'", text
+    )
+    keys = _keys(text)
+    if unknown:
+        name = next(group for group in unknown.groups() if group).split("=")[0]
+        key = ".".join([*keys, name]) if unknown.group(3) else name
+        return f"key {key} is unknown{_suggestion(key, known_keys)}; `python train.py --help` lists all keys"
+    detail = _expectation(text)
+    key = ".".join(keys)
+    return f"key {key}: {detail}" if key and key not in detail else detail
+
+
+def _keys(text: str) -> list[str]:
+    """The path of keys that the report goes down, from outside in, without repetition."""
+    path: list[str] = []
+    for key in re.findall(r"Parser key \"([^\"]+)\"", text):
+        for part in key.split("."):
+            if part not in path and part != "init_args":
+                path.append(part)
+    inner = re.search(r"Given value: NestedArg\(key='([^']+)'", text)
+    if inner:
+        path += [part for part in inner.group(1).split(".") if part not in path and part != "init_args"]
+    return path
+
+
+def _expectation(text: str) -> str:
+    """The innermost complaint; complaints that null would also have been allowed are left out."""
+    lines = [line.strip().removeprefix("- ") for line in text.splitlines()]
+    noise = ("Expected a <class 'NoneType'>", "Does not validate", "Subtypes:", "Errors:", "Given value", "Parser key")
+    kept = [
+        line for line in lines if line and not line.startswith(noise) and "Problem with given class_path" not in line
+    ]
+    chosen = next((line for line in kept if line.startswith("Expected")), kept[0] if kept else " ".join(text.split()))
+    chosen = re.sub(r"<class '(?:\w+\.)*(\w+)'>", r"\1", chosen).replace("typing.Literal", "one of ")
+    if "Got value" not in chosen:
+        given = re.search(r"Given value: NestedArg\(.*?val=(.+?)\)\s*$", text, re.MULTILINE) or re.search(
+            r"(?:Given|Got) value: (.+?)\.?\s*$", text, re.MULTILINE
+        )
+        chosen += f". Got value: {given.group(1)}" if given else ""
+    return " ".join(re.sub(r"\.? Got value: ", ", but the value is ", chosen).replace("Expected", "expected").split())
+
+
+def _suggestion(key: str, known_keys: Sequence[str]) -> str:
+    close = difflib.get_close_matches(key, known_keys, n=1, cutoff=0.75)
+    if not close:
+        leaf = key.rpartition(".")[2]
+        leaves = {known.rpartition(".")[2]: known for known in known_keys}
+        close = [leaves[name] for name in difflib.get_close_matches(leaf, list(leaves), n=1, cutoff=0.8)]
+    return f"; did you mean {close[0]}?" if close else ""
+
+
+def out_of_memory(message: str) -> str:
+    """One sentence with the size that failed and what to lower."""
+    size = re.search(r"(?:allocate|allocated) ([\d.]+ ?(?:[KMGT]i?B|bytes))", message)
+    wanted = f" while asking for {size.group(1)}" if size else ""
+    return (
+        f"out of memory{wanted}; lower --data.batch_size or the widths under --model.game, "
+        "or raise the number of devices"
+    )

@@ -1,0 +1,55 @@
+"""Generators: a latent and a condition become an image."""
+
+from __future__ import annotations
+
+import math
+from itertools import pairwise
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import interpolate, leaky_relu
+
+from lightning_mtgan.networks.widths import SMALLEST, widths
+from lightning_mtgan.types import DataSpec
+
+
+class Generator(nn.Module):
+    """A network from latent (N, latent_dim) and condition (N, condition_dim) to images in [-1, 1].
+
+    Args:
+        latent_dim: Length of the latent vector.
+    """
+
+    def __init__(self, latent_dim: int) -> None:
+        super().__init__()
+        self.latent_dim = latent_dim
+
+
+class ConvGenerator(Generator):
+    """A convolutional generator without normalisation layers, so that images stay independent.
+
+    Args:
+        spec: Size and channels of the images.
+        condition_dim: Length of the condition vector; 0 for an unconditional generator.
+        latent_dim: Length of the latent vector.
+        width: Channels at full resolution; doubled at each halving.
+    """
+
+    def __init__(self, spec: DataSpec, condition_dim: int, latent_dim: int = 32, width: int = 32) -> None:
+        super().__init__(latent_dim)
+        channels = widths(spec.image_size, width)[::-1]
+        self.lift = nn.Linear(latent_dim + condition_dim, channels[0] * SMALLEST**2)
+        self.smallest = nn.Conv2d(channels[0], channels[0], 3, padding=1)
+        self.grow = nn.ModuleList(nn.Conv2d(below, above, 3, padding=1) for below, above in pairwise(channels))
+        self.refine = nn.ModuleList(nn.Conv2d(above, above, 3, padding=1) for above in channels[1:])
+        self.to_image = nn.Conv2d(channels[-1], spec.num_channels, 3, padding=1)
+
+    def forward(self, latent: Tensor, condition: Tensor) -> Tensor:
+        """Latents (N, latent_dim) and conditions (N, condition_dim) to images (N, C, H, W) in [-1, 1]."""
+        features = self.lift(torch.cat([latent, condition], dim=1))
+        features = leaky_relu(features, 0.2).unflatten(1, (-1, SMALLEST, SMALLEST))
+        features = leaky_relu(self.smallest(features), 0.2)
+        for grow, refine in zip(self.grow, self.refine, strict=True):
+            features = leaky_relu(grow(interpolate(features, scale_factor=2.0)), 0.2)
+            features = (features + leaky_relu(refine(features), 0.2)) * math.sqrt(0.5)
+        return self.to_image(features).tanh()

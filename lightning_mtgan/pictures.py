@@ -1,0 +1,68 @@
+"""Pictures that a person can look at: enlarged pixels, one row for each condition."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+from PIL import Image, ImageDraw
+from torch import Tensor
+from torch.nn.functional import pad
+
+LEAST_PIXELS = 64
+"""Smaller images are enlarged by whole factors until they reach this many pixels."""
+
+
+def to_picture(image: Tensor) -> Image.Image:
+    """One image (C, H, W) in [-1, 1] as it is, pixel by pixel."""
+    data = ((image.float().cpu() + 1) * 127.5).round().clamp(0, 255).to(torch.uint8)
+    return Image.fromarray(data[0].numpy() if len(data) == 1 else data.movedim(0, 2).contiguous().numpy())
+
+
+def enlarge(image: Tensor) -> Tensor:
+    """Images (N, C, H, W) with each pixel repeated until they are at least 64 pixels high."""
+    factor = max(1, -(-LEAST_PIXELS // image.shape[2]))
+    return image.repeat_interleave(factor, dim=2).repeat_interleave(factor, dim=3)
+
+
+def beside_its_channels(image: Tensor) -> Tensor:
+    """Colour images (N, 3, H, W) with their red, green and blue parts to the right: (N, 3, H, 4 W)."""
+    parts = [torch.full_like(image, -1) for _ in range(3)]
+    for channel, part in enumerate(parts):
+        part[:, :] = image[:, channel : channel + 1]
+    return torch.cat([image, *parts], dim=3)
+
+
+def sheet(image: Tensor, num_columns: int, captions: Sequence[str] = ()) -> Image.Image:
+    """A contact sheet.
+
+    Args:
+        image: Images (N, C, H, W) in [-1, 1], row by row.
+        num_columns: Images in a row.
+        captions: A line of text for each row, to its left.
+    """
+    cells = pad(enlarge(image), (2, 2, 2, 2), value=1.0)
+    missing = -len(cells) % num_columns
+    cells = torch.cat([cells, torch.ones(missing, *cells.shape[1:]).to(cells)])
+    rows = cells.unflatten(0, (-1, num_columns))
+    num_rows, _, channels, height, width = rows.shape
+    grid = rows.permute(2, 0, 3, 1, 4).reshape(channels, num_rows * height, num_columns * width)
+    picture = to_picture(grid).convert("RGB")
+    if not captions:
+        return picture
+    margin = 12 + max(int(ImageDraw.Draw(picture).multiline_textbbox((0, 0), caption)[2]) for caption in captions)
+    page = Image.new("RGB", (picture.width + margin, picture.height), "white")
+    page.paste(picture, (margin, 0))
+    for row, caption in enumerate(captions):
+        ImageDraw.Draw(page).multiline_text((6, row * height + 6), caption, fill="black")
+    return page
+
+
+def save(picture: Image.Image, path: Path) -> None:
+    """Write a PNG whole or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(path.name + ".partial")
+    picture.save(partial, format="PNG")
+    os.replace(partial, path)

@@ -1,0 +1,8 @@
+"""How the discriminator's heads learn the tasks and teach them to the generator: one method, one file."""
+
+from lightning_mtgan.supervision.auxiliary import AuxiliaryHeads
+from lightning_mtgan.supervision.contrastive import ContrastiveHeads
+from lightning_mtgan.supervision.supervision import Supervision
+from lightning_mtgan.supervision.twin import TwinHeads
+
+__all__ = ["AuxiliaryHeads", "ContrastiveHeads", "Supervision", "TwinHeads"]

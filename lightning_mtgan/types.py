@@ -1,0 +1,159 @@
+"""What travels between the parts: batches, losses by name, and the description of the data."""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import TYPE_CHECKING, Any, TypedDict
+
+from torch import Tensor
+
+if TYPE_CHECKING:
+    from lightning_mtgan.draws import Draws
+
+
+class TaskKind(str, Enum):
+    """What the target of a task is."""
+
+    CLASSIFICATION = "classification"
+    """One class of several: int64 (N,)."""
+    ATTRIBUTES = "attributes"
+    """Several yes/no answers: float (N, size) of 0 and 1."""
+    REGRESSION = "regression"
+    """Real numbers: float (N, size)."""
+    CONSTRAINT = "constraint"
+    """Real numbers that a fixed function measures on the image itself: float (N, size)."""
+
+
+class Measure:
+    """A deterministic, differentiable function of images: (N, C, H, W) in [-1, 1] to (N, size).
+
+    Subclasses are frozen dataclasses, so that a checkpoint can name them and their arguments.
+    """
+
+    def __call__(self, image: Tensor) -> Tensor:
+        """Measure each image: (N, C, H, W) in [-1, 1] to (N, size)."""
+        raise TypeError(f"{type(self).__name__} does not measure anything; define __call__")
+
+    def size(self, num_channels: int) -> int:
+        """Numbers per image that the measure yields."""
+        raise TypeError(f"{type(self).__name__} has no size; define it")
+
+
+@dataclass(frozen=True)
+class TaskSpec:
+    """One task, declared once, by the data.
+
+    Args:
+        name: Name of the task and key of its target; also the key of its loss and its weight.
+        kind: What the target is.
+        size: Classes of a classification; answers or numbers per image otherwise.
+        labels: Names of the classes or of the numbers, for people; may be empty.
+        prior: What the targets look like when nothing is asked for. Classification: one row of
+            class probabilities (empty: uniform). Attributes: a row ``(p,)`` for each answer.
+            Regression and constraint: for each number a row of equally spaced quantiles.
+        measure: The function behind a constraint; None for every other kind.
+    """
+
+    name: str
+    kind: TaskKind
+    size: int
+    labels: tuple[str, ...] = ()
+    prior: tuple[tuple[float, ...], ...] = ()
+    measure: Measure | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """The task as plain values, for checkpoints."""
+        plain: dict[str, Any] = {
+            "name": self.name,
+            "kind": self.kind.value,
+            "size": self.size,
+            "labels": list(self.labels),
+            "prior": [list(row) for row in self.prior],
+        }
+        if self.measure is not None:
+            cls = type(self.measure)
+            arguments = dataclasses.asdict(self.measure)  # type: ignore[call-overload]
+            plain["measure"] = {"module": cls.__module__, "class": cls.__qualname__, "arguments": arguments}
+        return plain
+
+    @classmethod
+    def from_dict(cls, plain: Mapping[str, Any]) -> TaskSpec:
+        """The inverse of ``to_dict``."""
+        measure = None
+        if "measure" in plain:
+            stored = plain["measure"]
+            measure = getattr(importlib.import_module(stored["module"]), stored["class"])(**stored["arguments"])
+        return cls(
+            name=plain["name"],
+            kind=TaskKind(plain["kind"]),
+            size=plain["size"],
+            labels=tuple(plain["labels"]),
+            prior=tuple(tuple(row) for row in plain["prior"]),
+            measure=measure,
+        )
+
+
+@dataclass(frozen=True)
+class DataSpec:
+    """What a Game must know of the data to build its networks.
+
+    Args:
+        image_size: Height and width of the images, in pixels.
+        num_channels: 1 for grey, 3 for colour.
+        tasks: The tasks, in the order of their heads.
+    """
+
+    image_size: int
+    num_channels: int
+    tasks: tuple[TaskSpec, ...] = ()
+
+    def task(self, name: str) -> TaskSpec | None:
+        """The task of that name, or None."""
+        return next((task for task in self.tasks if task.name == name), None)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The description as plain values, for checkpoints."""
+        return {
+            "image_size": self.image_size,
+            "num_channels": self.num_channels,
+            "tasks": [task.to_dict() for task in self.tasks],
+        }
+
+    @classmethod
+    def from_dict(cls, plain: Mapping[str, Any]) -> DataSpec:
+        """The inverse of ``to_dict``."""
+        tasks = tuple(TaskSpec.from_dict(task) for task in plain["tasks"])
+        return cls(plain["image_size"], plain["num_channels"], tasks)
+
+
+class Batch(TypedDict, total=False):
+    """What a phase is given.
+
+    ``image`` is (N, C, H, W) in [-1, 1], N images of this rank; ``targets`` holds the truth of each
+    task that the data knows; ``draws`` gives every random number that the phase may need.
+    """
+
+    image: Tensor
+    targets: dict[str, Tensor]
+    draws: Draws
+
+
+@dataclass
+class Terms:
+    """The named, unweighted losses of one phase.
+
+    Args:
+        losses: Scalars by name; the adversarial one is called ``adversarial``, a task's has the
+            task's name, a penalty its own (``r1``, ``r2``).
+        pivot: The tensor at which gradients of tasks can be compared cheaply: the fake image in a
+            generator's phase, the trunk's features in a discriminator's.
+        observed: Detached scalars that are logged and never optimised.
+    """
+
+    losses: dict[str, Tensor]
+    pivot: Tensor | None = None
+    observed: dict[str, Tensor] = field(default_factory=dict)
