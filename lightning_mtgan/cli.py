@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-import yaml
 from lightning.pytorch import LightningDataModule, Trainer
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI, SaveConfigCallback
 from lightning.pytorch.loggers import CSVLogger
@@ -24,7 +23,7 @@ from lightning_mtgan import callbacks, checkpoint, config_files
 from lightning_mtgan.callbacks.dashboard import WandbMode, wandb_logger
 from lightning_mtgan.errors import UserError
 from lightning_mtgan.messages import out_of_memory, parser_sentence, user_error_in
-from lightning_mtgan.module import MultiTaskGAN
+from lightning_mtgan.module import MultiTaskGAN, refuse_float16
 
 ROOT = Path(__file__).resolve().parents[1]
 DEFAULT_CONFIG = ROOT / "conf" / "default.yaml"
@@ -80,12 +79,17 @@ class TrainingCommand(LightningCLI):
 
     def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
         """Parse the arguments that ``main`` was given, on top of the config files."""
-        files, others = config_files.split(self._arguments)
-        merged = config_files.merged([DEFAULT_CONFIG, *files])
+        files, keys, others = config_files.split(self._arguments)
+        merged = config_files.merged([DEFAULT_CONFIG, *files], keys)
         try:
             self.config = parser.parse_args(["--config", json.dumps(merged), *others])
         except ArgumentError as error:
-            raise UserError(parser_sentence(error.message, list(parser.get_defaults().keys()))) from error
+            known = [
+                *parser.get_defaults().keys(),
+                *checkpoint.flatten(config_files.merged([DEFAULT_CONFIG, *files], {})),
+            ]
+            raise UserError(parser_sentence(error.message, [key.replace(".init_args", "") for key in known])) from error
+        refuse_float16(str(self.config.trainer.precision))
         if self.config.seed_everything is True or self.config.seed_everything < 0:
             raise UserError(f"seed_everything is {self.config.seed_everything}; give a whole number from 0 on")
         self.runs = Path(self.config.runs)
@@ -118,7 +122,7 @@ class TrainingCommand(LightningCLI):
     def _plain_config(self) -> dict[str, Any]:
         """What a checkpoint carries of the configuration, as plain values."""
         text = self.parser.dump(self.config, skip_none=False, skip_link_targets=True, format="yaml")
-        every = yaml.safe_load(text)
+        every = config_files.parse(text)
         model = every["model"]
         keys = ("optimizers", "balancers", "schedulers")
         return {
@@ -129,19 +133,30 @@ class TrainingCommand(LightningCLI):
         }
 
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:
-        """A trainer with this project's loggers and callbacks."""
+        """A trainer with this project's callbacks."""
         self.model.config = self.plain
         if self.config.trainer.logger is None:
-            csv = CSVLogger(self.runs, self.name)
-            wandb = wandb_logger(self.config.wandb, self.runs, self.name, Path(csv.log_dir))
-            kwargs["logger"] = [csv, wandb] if wandb is not None else [csv]
+            kwargs["logger"] = False  # ours come once nothing can be refused any more
         return super().instantiate_trainer(**kwargs)
 
     def _instantiate_trainer(self, config: dict[str, Any], callbacks_: list[Any]) -> Trainer:
         return super()._instantiate_trainer(config, [*callbacks_, callbacks.Progress(), callbacks.Summary()])
 
     def train(self) -> None:
-        """Train to the end."""
+        """Train to the end.
+
+        Raises:
+            UserError: If the ranks cannot divide the batch; said before any of them is started.
+        """
+        batch_size, ranks = self.datamodule.batch_size, self.trainer.world_size
+        if batch_size % ranks:
+            raise UserError(
+                f"data.batch_size {batch_size} cannot be divided by {ranks} processes; use a multiple of {ranks}"
+            )
+        if self.config.trainer.logger is None and not self.config.trainer.fast_dev_run:
+            csv = CSVLogger(self.runs, self.name)
+            wandb = wandb_logger(self.config.wandb, self.name, Path(csv.log_dir))
+            self.trainer.loggers = [csv, wandb] if wandb is not None else [csv]
         resume = str(self.resume_from) if self.resume_from is not None else None
         self.trainer.fit(self.model, self.datamodule, ckpt_path=resume, weights_only=True)
 
@@ -189,5 +204,6 @@ def quiet_lightning() -> None:
         "You're resuming from a checkpoint that ended before the epoch ended",  # our order starts at the step
         "Starting from v1.9.0, `tensorboardX` has been removed",
         "GPU available but not used",
+        "`isinstance(treespec, LeafSpec)` is deprecated",  # lightning 2.6 under torch 2.15
     ):
         warnings.filterwarnings("ignore", message=f".*{re.escape(message)}.*")

@@ -35,7 +35,7 @@ def parser_sentence(report: str, known_keys: Sequence[str]) -> str:
     if unknown:
         name = next(group for group in unknown.groups() if group).split("=")[0]
         key = ".".join([*keys, name]) if unknown.group(3) else name
-        return f"key {key} is unknown{_suggestion(key, known_keys)}; `python train.py --help` lists all keys"
+        return f"key {key} is unknown{_suggestion(key, known_keys)} (`python train.py --help` lists all keys)"
     detail = _expectation(text)
     key = ".".join(keys)
     return f"key {key}: {detail}" if key and key not in detail else detail
@@ -61,23 +61,27 @@ def _expectation(text: str) -> str:
     kept = [
         line for line in lines if line and not line.startswith(noise) and "Problem with given class_path" not in line
     ]
-    chosen = next((line for line in kept if line.startswith("Expected")), kept[0] if kept else " ".join(text.split()))
+    expected = [line for line in kept if line.startswith("Expected")]
+    typed = [line for line in expected if "<class" in line]
+    chosen = (typed or expected or kept or [" ".join(text.split())])[0]
     chosen = re.sub(r"<class '(?:\w+\.)*(\w+)'>", r"\1", chosen).replace("typing.Literal", "one of ")
     if "Got value" not in chosen:
         given = re.search(r"Given value: NestedArg\(.*?val=(.+?)\)\s*$", text, re.MULTILINE) or re.search(
-            r"(?:Given|Got) value: (.+?)\.?\s*$", text, re.MULTILINE
+            r"(?:Given|Got) value: (?!Namespace)(.+?)(?:\. Got value.*)?$", text, re.MULTILINE
         )
         chosen += f". Got value: {given.group(1)}" if given else ""
+    chosen = re.sub(r"\. Got value: Namespace\(.*$", "", chosen)
     return " ".join(re.sub(r"\.? Got value: ", ", but the value is ", chosen).replace("Expected", "expected").split())
 
 
 def _suggestion(key: str, known_keys: Sequence[str]) -> str:
+    known_keys = [known for known in known_keys if known != key]
     close = difflib.get_close_matches(key, known_keys, n=1, cutoff=0.75)
     if not close:
         leaf = key.rpartition(".")[2]
         leaves = {known.rpartition(".")[2]: known for known in known_keys}
         close = [leaves[name] for name in difflib.get_close_matches(leaf, list(leaves), n=1, cutoff=0.8)]
-    return f"; did you mean {close[0]}?" if close else ""
+    return f", did you mean {close[0]}?" if close else ""
 
 
 def out_of_memory(message: str) -> str:

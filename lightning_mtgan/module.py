@@ -84,12 +84,7 @@ class MultiTaskGAN(lightning.LightningModule):
 
     def on_fit_start(self) -> None:
         """Take the gradients into our own hands: flat memory, no averaging by DDP."""
-        precision = self.trainer.precision
-        if precision in ("16-mixed", "16-true"):
-            raise UserError(
-                f"trainer.precision {precision} needs loss scaling, which alternating players and second derivatives "
-                "break; use 32-true, bf16-mixed or 64-true"
-            )
+        refuse_float16(str(self.trainer.precision))
         if hasattr(self.trainer.strategy.model, "require_backward_grad_sync"):
             self.trainer.strategy.model.require_backward_grad_sync = False  # type: ignore[union-attr,assignment]
         self._gradients = {n: distributed.FlatGradients(p.parameters()) for n, p in self.game.players.items()}
@@ -99,13 +94,10 @@ class MultiTaskGAN(lightning.LightningModule):
         schedulers = self.lr_schedulers() or []
         self._ticks = schedulers if isinstance(schedulers, list) else [schedulers]
 
-    def on_after_batch_transfer(self, batch: Any, dataloader_idx: int) -> Batch:
-        """Images from uint8 to [-1, 1], on the device."""
-        return {**batch, "image": batch["image"].to(self.dtype) / 127.5 - 1}
-
     def training_step(self, batch: Batch, batch_idx: int) -> None:
-        """One batch through all phases that are due; counted as one step, whatever moved."""
+        """One batch, images as uint8, through all due phases; counted as one step, whatever moved."""
         step = self.global_step
+        batch = {**batch, "image": batch["image"].to(self.dtype) / 127.5 - 1}
         draws = Draws(self.seed, step, "", distributed.rank(), distributed.world_size(), self.device, self.dtype)  # type: ignore[arg-type]
         for phase in self.phases:
             if step % phase.every == 0:
@@ -178,3 +170,16 @@ def _require_known(key: str, given: dict[str, Any], known: list[str], what: str)
     for name in given:
         if name not in known:
             raise UserError(f"{key} names the {what} `{name}`; this Game's {what}s are {', '.join(known)}")
+
+
+def refuse_float16(precision: str) -> None:
+    """Refuse half precision, which needs loss scaling.
+
+    Raises:
+        UserError: If the precision is ``16-mixed`` or ``16-true``.
+    """
+    if precision in ("16", "16-mixed", "16-true"):
+        raise UserError(
+            f"trainer.precision {precision} needs loss scaling, which alternating players and second derivatives "
+            "break; use 32-true, bf16-mixed or 64-true"
+        )

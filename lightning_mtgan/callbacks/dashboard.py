@@ -15,13 +15,12 @@ WandbMode = Literal["auto", "offline", "off"]
 CONNECT_SECONDS = 3.0
 
 
-def wandb_logger(mode: WandbMode, runs: Path, name: str, folder: Path) -> WandbLogger | None:
+def wandb_logger(mode: WandbMode, name: str, folder: Path) -> WandbLogger | None:
     """A logger for the run, or None when W&B is off.
 
     Args:
         mode: ``auto``: online where credentials are found and the server answers, else offline;
             ``offline``: never online; ``off``: not at all.
-        runs: The folder of all runs; its name is the project's.
         name: The configuration's name, which groups its runs.
         folder: Where this run's files go.
     """

@@ -64,11 +64,6 @@ class ResidentDataModule(lightning.LightningDataModule, ABC):
         """Batches of this rank from the present step on."""
         trainer = self.trainer
         assert trainer is not None
-        if self.batch_size % trainer.world_size:
-            raise UserError(
-                f"data.batch_size {self.batch_size} cannot be divided by {trainer.world_size} processes; "
-                f"use a multiple of {trainer.world_size}"
-            )
         images = self.dataset("train")
         order = BatchOrder(
             self.seed,
