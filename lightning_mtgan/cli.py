@@ -155,6 +155,7 @@ class TrainingCommand(LightningCLI):
             )
         if self.config.trainer.logger is None and not self.config.trainer.fast_dev_run:
             csv = CSVLogger(self.runs, self.name)
+            _ = csv.experiment  # makes the run's folder, which W&B would otherwise find first
             wandb = wandb_logger(self.config.wandb, self.name, Path(csv.log_dir))
             self.trainer.loggers = [csv, wandb] if wandb is not None else [csv]
         resume = str(self.resume_from) if self.resume_from is not None else None

@@ -15,12 +15,13 @@ class WeightedSum(Balancer):
     """L = sum w_i L_i with fixed weights.
 
     Args:
-        weights: Weight of each loss by name; a loss without one has weight 1.
+        weights: Weight of each loss by name; a loss without one has weight 1. null takes a weight
+            away that another configuration file has set.
     """
 
-    def __init__(self, weights: dict[str, float] = {}) -> None:  # noqa: B006 - copied
+    def __init__(self, weights: dict[str, float | None] = {}) -> None:  # noqa: B006 - copied
         super().__init__()
-        self.weights = dict(weights)
+        self.weights = {name: weight for name, weight in weights.items() if weight is not None}
 
     def backward(self, terms: Terms, parameters: Sequence[nn.Parameter]) -> None:
         """Back-propagate the weighted sum.
@@ -32,7 +33,7 @@ class WeightedSum(Balancer):
         if unknown:
             raise UserError(
                 f"balancer weights name {', '.join(sorted(unknown))}, but the losses of this phase are "
-                f"{', '.join(terms.losses)}"
+                f"{', '.join(terms.losses)}; set the others to null or take them away"
             )
         total = sum(loss * self.weights.get(name, 1.0) for name, loss in terms.losses.items())
         total.backward(inputs=list(parameters))  # type: ignore[union-attr]
