@@ -140,7 +140,10 @@ class TrainingCommand(LightningCLI):
         return super().instantiate_trainer(**kwargs)
 
     def _instantiate_trainer(self, config: dict[str, Any], callbacks_: list[Any]) -> Trainer:
-        return super()._instantiate_trainer(config, [*callbacks_, callbacks.Progress(), callbacks.Summary()])
+        ours = [*callbacks_, callbacks.Record()]
+        if config["enable_progress_bar"] is not False:
+            ours.append(callbacks.Progress())
+        return super()._instantiate_trainer(config, [*ours, callbacks.Summary()])
 
     def train(self) -> None:
         """Train to the end.

@@ -66,6 +66,8 @@ class MultiTaskGAN(lightning.LightningModule):
         self.balancers = torch.nn.ModuleDict({name: balancers.get(name) or WeightedSum() for name in phases})
         self.losses: dict[str, Tensor] = {}
         """The last step's losses of this rank by ``phase/name``, on the device."""
+        self.recent: dict[str, float] = {}
+        """The training figures that were last written, as means over all ranks."""
         self.figures: dict[str, float] = {}
         """The newest figures by their fixed names, written by callbacks."""
         self.protocol: dict[str, Any] = {}

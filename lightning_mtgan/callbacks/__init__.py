@@ -4,7 +4,8 @@ from lightning_mtgan.callbacks.averaging import Averaging
 from lightning_mtgan.callbacks.checkpoints import Checkpoints
 from lightning_mtgan.callbacks.fidelity import Fidelity
 from lightning_mtgan.callbacks.progress import Progress
+from lightning_mtgan.callbacks.record import Record
 from lightning_mtgan.callbacks.samples import Samples
 from lightning_mtgan.callbacks.summary import Summary
 
-__all__ = ["Averaging", "Checkpoints", "Fidelity", "Progress", "Samples", "Summary"]
+__all__ = ["Averaging", "Checkpoints", "Fidelity", "Progress", "Record", "Samples", "Summary"]
