@@ -18,7 +18,7 @@ KEY = "lightning_mtgan"
 """Where a checkpoint says what it is a checkpoint of."""
 
 FREE_KEYS = ("data.init_args.num_workers",)
-"""Keys of model and data that only say how fast or where, and may change on resume."""
+"""Keys of model and data that only say how fast or where, and may change on resume, as all of fidelity may."""
 
 
 def read(path: Path) -> dict[str, Any]:
@@ -32,9 +32,8 @@ def read(path: Path) -> dict[str, Any]:
     try:
         content = torch.load(path, weights_only=True, map_location="cpu")
     except Exception as error:
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise UserError(
-            f"checkpoint {path} cannot be read: it is truncated or no checkpoint ({reason}); use another one"
+            f"checkpoint {path} cannot be read: it is truncated or no checkpoint; use another one"
         ) from error
     if not isinstance(content, dict) or KEY not in content:
         raise UserError(
@@ -86,7 +85,7 @@ def compare(stored: Mapping[str, Any], present: Mapping[str, Any], path: Path) -
     lines = []
     for key in sorted(before.keys() | now.keys()):
         old, new = before.get(key, "not set"), now.get(key, "not set")
-        if old == new or key in FREE_KEYS:
+        if old == new or key in FREE_KEYS or key.startswith("fidelity."):
             continue
         if key.split(".")[0] in ("game", "data", "seed"):
             name = key.replace("game", "model.game", 1) if key.startswith("game") else key

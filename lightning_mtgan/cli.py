@@ -58,6 +58,7 @@ class TrainingCommand(LightningCLI):
             },
             run=False,
             auto_configure_optimizers=False,
+            load_from_checkpoint_support=False,  # checkpoints carry our own description of the Game
         )
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
@@ -121,7 +122,7 @@ class TrainingCommand(LightningCLI):
 
     def _plain_config(self) -> dict[str, Any]:
         """What a checkpoint carries of the configuration, as plain values."""
-        text = self.parser.dump(self.config, skip_none=False, skip_link_targets=True, format="yaml")
+        text = self.parser.dump(self.config, format="yaml")
         every = config_files.parse(text)
         model = every["model"]
         keys = ("optimizers", "balancers", "schedulers")
@@ -129,6 +130,7 @@ class TrainingCommand(LightningCLI):
             "game": model["game"],
             "data": every["data"],
             "seed": every["seed_everything"],
+            "fidelity": every["fidelity"],
             **{key: model.get(key) for key in keys},
         }
 

@@ -16,7 +16,7 @@ CONNECT_SECONDS = 3.0
 
 
 def wandb_logger(mode: WandbMode, name: str, folder: Path) -> WandbLogger | None:
-    """A logger for the run, or None when W&B is off.
+    """A logger for the run, or None when W&B is off, and on every rank but the first.
 
     Args:
         mode: ``auto``: online where credentials are found and the server answers, else offline;
@@ -24,12 +24,11 @@ def wandb_logger(mode: WandbMode, name: str, folder: Path) -> WandbLogger | None
         name: The configuration's name, which groups its runs.
         folder: Where this run's files go.
     """
-    if mode == "off":
+    if mode == "off" or rank_zero_only.rank != 0:  # type: ignore[attr-defined]
         return None
     why_offline = "as asked" if mode == "offline" else _why_offline()
     os.environ.setdefault("WANDB_SILENT", "true")
-    folder.mkdir(parents=True, exist_ok=True)
-    if why_offline and rank_zero_only.rank == 0:  # type: ignore[attr-defined]
+    if why_offline:
         print(f"W&B is offline ({why_offline}); upload this run later with: wandb sync {folder}/wandb/offline-run-*")
     return WandbLogger(
         project="lightning_mtgan",

@@ -2,10 +2,10 @@
 
 from torch_fidelity import register_feature_extractor
 
-from lightning_mtgan.evaluation.digits import DigitsEvaluator
+from lightning_mtgan.evaluation.digits import DigitsEvaluator, DigitsExtractor
 from lightning_mtgan.evaluation.evaluator import Evaluator
 from lightning_mtgan.evaluation.measurement import Judged, Protocol, describe, generated, judge, measure, stored
 
-register_feature_extractor("mtgan-stacked-digits", DigitsEvaluator)
+register_feature_extractor("mtgan-stacked-digits", DigitsExtractor)
 
 __all__ = ["DigitsEvaluator", "Evaluator", "Judged", "Protocol", "describe", "generated", "judge", "measure", "stored"]

@@ -114,3 +114,16 @@ class DigitsEvaluator(Evaluator):
         features = self.features(input)
         every = {"features": features, "logits": self.logits(features).flatten(1)}
         return tuple(every[name] for name in self.features_list)
+
+
+class DigitsExtractor(DigitsEvaluator):
+    """The same judge as torch-fidelity builds it: with every option of its own call, which we ignore.
+
+    Args:
+        name: Name under which torch-fidelity knows the extractor.
+        features_list: Of ``features`` and ``logits``.
+        options: What torch-fidelity passes besides.
+    """
+
+    def __init__(self, name: str, features_list: Sequence[str], **options: object) -> None:
+        super().__init__(name, features_list)

@@ -1,0 +1,167 @@
+"""Everything that is not training: ``python -m lightning_mtgan generate`` and ``evaluate``."""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import io
+import os
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, NoReturn
+
+import torch
+from jsonargparse import ArgumentParser
+from lightning.pytorch import LightningDataModule
+
+from lightning_mtgan import checkpoint
+from lightning_mtgan.callbacks.summary import print_figures, write_json
+from lightning_mtgan.cli import quiet_lightning, user_errors
+from lightning_mtgan.draws import seed_of
+from lightning_mtgan.errors import UserError
+from lightning_mtgan.evaluation import Evaluator, Protocol, describe, generated, judge, measure, stored
+from lightning_mtgan.games import Game
+from lightning_mtgan.pictures import beside_its_channels, save, sheet, to_picture
+from lightning_mtgan.tasks import parse_conditions
+
+BATCH = 500
+SHEET = 64
+"""Images on the contact sheet, at most."""
+
+
+class _Parser(argparse.ArgumentParser):
+    """Reports a mistake as one sentence."""
+
+    def error(self, message: str) -> NoReturn:
+        raise UserError(f"{message}; see {self.prog} --help")
+
+
+def generate(arguments: argparse.Namespace) -> None:
+    """Write images, a contact sheet, and what each image was asked to show."""
+    if arguments.num_images < 1:
+        raise UserError(f"--num_images is {arguments.num_images}; it must be at least 1")
+    game = _game(arguments)
+    given = parse_conditions(game.tasks, arguments.condition, arguments.num_images)
+    folder = _writable_folder(arguments.output)
+    generator = torch.Generator(game.device).manual_seed(seed_of(arguments.seed, "generate"))
+    wanted = game.draw_conditions(arguments.num_images, generator, given)
+    images = torch.cat(
+        [
+            game.sample(len(rows), {name: target[rows] for name, target in wanted.items()}, generator).cpu()
+            for rows in torch.arange(arguments.num_images).split(BATCH)
+        ]
+    )
+    for index, image in enumerate(images):
+        save(to_picture(image), folder / f"{index:05d}.png")
+    shown = beside_its_channels(images[:SHEET]) if arguments.show_channels else images[:SHEET]
+    save(sheet(shown, 4 if arguments.show_channels else 8), folder / "sheet.png")
+    text = io.StringIO()
+    table = csv.writer(text, lineterminator="\n")
+    table.writerow(["file", *wanted])
+    for index in range(len(images)):
+        values = [" ".join(f"{v:g}" for v in target[index].flatten().tolist()) for target in wanted.values()]
+        table.writerow([f"{index:05d}.png", *values])
+    partial = folder / "conditions.csv.partial"
+    partial.write_text(text.getvalue())
+    os.replace(partial, folder / "conditions.csv")
+    print(f"{len(images)} images, sheet.png and conditions.csv are in {folder}")
+
+
+def evaluate(arguments: argparse.Namespace) -> None:
+    """Measure a checkpoint by the full protocol that its run was configured with."""
+    path = Path(arguments.checkpoint)
+    game = _game(arguments)
+    config = checkpoint.read(path)[checkpoint.KEY]["config"]
+    data = _build(LightningDataModule, config["data"])
+    evaluator: Evaluator = _build(Evaluator, config["fidelity"]["evaluator"])
+    changes = {name: getattr(arguments, name) for name in ("num_images", "split", "seed")}
+    plain = config["fidelity"]["final"] or config["fidelity"]["periodic"]
+    protocol = Protocol(**{**plain, **{name: value for name, value in changes.items() if value is not None}})
+    if protocol.split not in data.splits:
+        raise UserError(f"--split {protocol.split}: the data has no such split; it has {', '.join(data.splits)}")
+    output = Path(arguments.output)
+    _writable_folder(output.parent)
+    tasks, images = game.spec.tasks, data.dataset(protocol.split)
+    source = generated(game, evaluator, seed_of("fidelity", protocol.seed))
+    fake = judge(source, protocol.num_images, evaluator, tasks, game.device)
+    num_real = min(len(images), protocol.num_images)
+    real = judge(stored(images), num_real, evaluator, tasks, game.device)
+    figures, facts = measure(fake, real, tasks, protocol), describe(protocol, evaluator, data.splits)
+    write_json(output, {"figures": figures, "protocol": facts, "run": {"checkpoint": str(path)}})
+    print_figures(figures, facts, output)
+
+
+def _game(arguments: argparse.Namespace) -> Game:
+    path = Path(arguments.checkpoint)
+    game = checkpoint.build_game(checkpoint.read(path), path, averaged=not arguments.raw)
+    return game.to("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def _build(kind: type, config: dict[str, Any]) -> Any:
+    """An object of a class, from a configuration of plain values."""
+    parser = ArgumentParser(exit_on_error=False)
+    parser.add_subclass_arguments(kind, "it")
+    return parser.instantiate_classes(parser.parse_object({"it": config})).it
+
+
+def _writable_folder(folder: Path) -> Path:
+    """The folder, made if need be.
+
+    Raises:
+        UserError: If nothing can be written there.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        probe = folder / ".writable"
+        probe.touch()
+        probe.unlink()
+    except OSError as error:
+        raise UserError(f"--output {folder} cannot be written ({error.strerror}); choose another folder") from error
+    return folder
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser(prog="python -m lightning_mtgan", description=__doc__)
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    def command(name: str, run: Callable[[argparse.Namespace], None]) -> argparse.ArgumentParser:
+        sub = commands.add_parser(name, help=run.__doc__, description=run.__doc__)
+        sub.set_defaults(run=run)
+        sub.add_argument("--checkpoint", required=True, help="a .ckpt file of train.py")
+        sub.add_argument("--raw", action="store_true", help="take the last parameters, not their moving average")
+        return sub
+
+    sub = command("generate", generate)
+    sub.add_argument("--num_images", type=int, default=64)
+    sub.add_argument("--output", type=Path, default=Path("generated"), help="folder for the PNG files")
+    sub.add_argument(
+        "--condition",
+        action="append",
+        default=[],
+        metavar="TASK=VALUE",
+        help="what to show, for example red=3; may be repeated; other tasks are drawn at random",
+    )
+    sub.add_argument("--seed", type=int, default=0)
+    sub.add_argument("--show_channels", action="store_true", help="sheet: red, green and blue beside each image")
+    sub = command("evaluate", evaluate)
+    sub.add_argument("--output", type=Path, default=Path("figures.json"), help="JSON file for the figures")
+    sub.add_argument("--num_images", type=int, help="default: as the run's final protocol")
+    sub.add_argument("--split", help="data to compare with; default: as the run's final protocol")
+    sub.add_argument("--seed", type=int, help="seed of the generated images; default: as the run's final protocol")
+    return parser
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command; returns the exit code, 2 for a mistake in the input."""
+    with user_errors():
+        quiet_lightning()
+        parsed = _parser().parse_args(arguments)
+        with torch.no_grad():
+            parsed.run(parsed)
+        return 0
+    return 2
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,77 @@
+"""The whole program through its real command line, small enough to run in seconds."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+
+from lightning_mtgan.cli import main
+
+ROOT = Path(__file__).resolve().parents[1]
+CONFIGS = sorted((ROOT / "conf").glob("*.yaml"))
+PROTOCOL = '{"num_images": 600, "num_neighbour_images": 100, "kid_subsets": 2}'
+SMALL = [
+    "--wandb=off",
+    "--trainer.accelerator=cpu",
+    "--trainer.log_every_n_steps=5",
+    "--trainer.enable_progress_bar=false",
+    "--samples.every_kimg=0",
+    "--fidelity.every_kimg=0",
+    "--checkpoints.every_kimg=0",
+    f"--fidelity.final={PROTOCOL}",
+    f"--fidelity.periodic={PROTOCOL}",
+    "--model.game.generator.width=8",
+    "--model.game.trunk.width=8",
+]
+
+Train = Callable[..., Path]
+
+
+def arguments_of(config: Path) -> list[str]:
+    return [] if config.stem == "default" else [f"--config={config}"]
+
+
+def newest_run(runs: Path) -> Path:
+    return max(runs.glob("*/version_*"), key=lambda path: (path.stat().st_mtime, path.name))
+
+
+def weights(run: Path) -> dict[str, torch.Tensor]:
+    content = torch.load(run / "checkpoints" / "last.ckpt", weights_only=True)
+    return content["state_dict"] | {f"average.{k}": v for k, v in content["lightning_mtgan"]["average"].items()}
+
+
+def farthest(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> float:
+    """The largest relative difference of any tensor."""
+    assert one.keys() == other.keys()
+    return max(float((one[k] - other[k]).norm() / one[k].norm().clamp(min=1e-12)) for k in one)
+
+
+@pytest.fixture
+def train(tmp_path: Path) -> Train:
+    """Trains in this process and returns the run's folder."""
+
+    def run(*arguments: str, runs: str = "runs") -> Path:
+        assert main([*SMALL, f"--runs={tmp_path / runs}", *arguments]) == 0
+        return newest_run(tmp_path / runs)
+
+    return run
+
+
+@pytest.fixture
+def train_process(tmp_path: Path) -> Train:
+    """Trains in processes of its own, as a person would start them."""
+
+    def run(*arguments: str, runs: str = "runs") -> Path:
+        command = [sys.executable, str(ROOT / "train.py"), *SMALL, f"--runs={tmp_path / runs}", *arguments]
+        environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+        done = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=240, check=False)
+        assert done.returncode == 0, done.stderr[-3000:]
+        return newest_run(tmp_path / runs)
+
+    return run

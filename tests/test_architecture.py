@@ -1,0 +1,71 @@
+"""Imports run one way, and each library is used only where it belongs."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).resolve().parents[1] / "lightning_mtgan"
+LAYERS = [
+    {"errors", "types", "draws", "distributed", "pictures", "config_files", "messages"},
+    {"losses", "networks"},
+    {"tasks"},
+    {"supervision"},
+    {"games"},
+    {"balancing", "averaging", "checkpoint"},
+    {"module"},
+    {"callbacks", "evaluation"},
+    {"cli"},
+    {"__main__"},
+]
+DATA_MAY = {"errors", "types", "draws", "distributed", "tasks", "data"}
+LIGHTNING_MAY = {"module", "callbacks", "data", "cli", "__main__"}
+FILES = sorted(PACKAGE.rglob("*.py"))
+
+
+def room(file: Path) -> str:
+    return file.relative_to(PACKAGE).parts[0].removesuffix(".py")
+
+
+def imports(file: Path) -> Iterator[str]:
+    for node in ast.walk(ast.parse(file.read_text())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def own_imports(file: Path) -> set[str]:
+    return {name.split(".")[1] for name in imports(file) if name.startswith("lightning_mtgan.")}
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda f: str(f.relative_to(PACKAGE)))
+def test_imports_run_one_way(file: Path) -> None:
+    here = room(file)
+    if here == "__init__":
+        return
+    if here == "data":
+        assert own_imports(file) <= DATA_MAY
+        return
+    level = next(index for index, layer in enumerate(LAYERS) if here in layer)
+    allowed = set().union(*LAYERS[: level + 1])
+    if here in ("evaluation", "__main__", "cli"):
+        allowed |= {"data"}  # the evaluators are trained on the data's own files
+    assert own_imports(file) <= allowed
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda f: str(f.relative_to(PACKAGE)))
+def test_libraries_stay_in_their_rooms(file: Path) -> None:
+    names = set(imports(file))
+    if room(file) not in LIGHTNING_MAY:
+        assert not any(name.split(".")[0] == "lightning" for name in names)
+    if room(file) != "distributed":
+        assert not any(name.startswith("torch.distributed") for name in names)
+
+
+def test_every_room_has_a_layer() -> None:
+    rooms = {room(file) for file in FILES} - {"__init__", "data"}
+    assert rooms == set().union(*LAYERS)

@@ -1,0 +1,203 @@
+"""What must hold for every Game, in every way it can be put together."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from lightning_mtgan.averaging import ParameterAverage
+from lightning_mtgan.balancing import WeightedSum
+from lightning_mtgan.data import StackedDigits
+from lightning_mtgan.draws import Draws
+from lightning_mtgan.errors import UserError
+from lightning_mtgan.games import MTGAN, Game
+from lightning_mtgan.losses import Hinge, NonSaturating, RelativisticPairing
+from lightning_mtgan.networks import ConvGenerator, ConvTrunk, ProjectionHead, TaskEmbedding, UnconditionalHead
+from lightning_mtgan.supervision import AuxiliaryHeads, ContrastiveHeads, TwinHeads
+from lightning_mtgan.types import Batch, DataSpec
+
+DATA = StackedDigits(batch_size=8, num_images=64, tasks=("red", "green", "blue", "even", "ink", "colour", "texture"))
+
+
+def mtgan(**changes: object) -> MTGAN:
+    parts: dict[str, object] = {
+        "spec": DATA.spec,
+        "generator": lambda spec, dim: ConvGenerator(spec, dim, latent_dim=8, width=8),
+        "trunk": lambda spec: ConvTrunk(spec, width=8, num_features=16),
+        "adversarial_head": ProjectionHead,
+        "adversarial": RelativisticPairing(),
+        "embedding": lambda tasks: TaskEmbedding(tasks, 4),
+        "supervision": AuxiliaryHeads,
+    }
+    torch.manual_seed(0)
+    return MTGAN(**{**parts, **changes})  # type: ignore[arg-type]
+
+
+GAMES: dict[str, Callable[[], Game]] = {
+    "default": mtgan,
+    "non-saturating": lambda: mtgan(adversarial=NonSaturating()),
+    "hinge, twin heads": lambda: mtgan(adversarial=Hinge(), supervision=TwinHeads),
+    "contrastive heads": lambda: mtgan(supervision=ContrastiveHeads),
+    "shared embedding": lambda: mtgan(embedding_owner="shared"),
+    "discriminator's embedding": lambda: mtgan(embedding_owner="discriminator"),
+    "lazy penalty": lambda: mtgan(penalty_every=4),
+    "no penalty, no heads": lambda: mtgan(penalty_every=0, supervision=None),
+    "unconditional": lambda: mtgan(embedding=None, adversarial_head=UnconditionalHead),
+    "no tasks": lambda: mtgan(spec=DataSpec(8, 3), adversarial_head=UnconditionalHead),
+}
+
+
+@pytest.fixture(params=GAMES, name="game")
+def _game(request: pytest.FixtureRequest) -> Game:
+    return GAMES[request.param]()
+
+
+def batch() -> Batch:
+    rows = DATA.dataset("train")[torch.arange(8)]
+    return {"image": rows["image"] / 127.5 - 1, "targets": rows["targets"], "draws": Draws(seed=3, step=1)}
+
+
+def play(game: Game, phase_name: str) -> dict[str, Tensor]:
+    """One gradient step of one phase, as the module plays it."""
+    phase = next(phase for phase in game.phases() if phase.name == phase_name)
+    for name, player in game.players.items():
+        player.requires_grad_(name == phase.player)
+    parameters = list(game.players[phase.player].parameters())
+    optimizer = torch.optim.SGD(parameters, lr=0.1)
+    optimizer.zero_grad()
+    terms = phase.losses(batch())
+    WeightedSum().backward(terms, parameters)
+    optimizer.step()
+    return terms.losses
+
+
+def copy(module: nn.Module) -> dict[str, Tensor]:
+    return {name: p.detach().clone() for name, p in module.named_parameters()}
+
+
+def test_players_own_disjoint_parameters(game: Game) -> None:
+    game.check()
+
+
+def test_each_phase_changes_its_player_and_no_other(game: Game) -> None:
+    for phase in game.phases():
+        before = {name: copy(player) for name, player in game.players.items()}
+        losses = play(game, phase.name)
+        assert all(loss.ndim == 0 and torch.isfinite(loss) for loss in losses.values())
+        for name, player in game.players.items():
+            after = copy(player)
+            changed = any(not torch.equal(after[key], before[name][key]) for key in after)
+            assert changed == (name == phase.player), (phase.name, name)
+
+
+def test_same_seed_same_bits(game: Game) -> None:
+    for phase in game.phases():
+        first, second = phase.losses(batch()), phase.losses(batch())
+        assert all(torch.equal(first.losses[name], second.losses[name]) for name in first.losses)
+
+
+def test_samples_are_images_and_a_function_of_the_generator(game: Game) -> None:
+    with torch.no_grad():
+        images = [game.sample(5, generator=torch.Generator().manual_seed(4)) for _ in range(2)]
+    assert images[0].shape == (5, 3, 8, 8)
+    assert images[0].abs().max() <= 1
+    assert torch.equal(images[0], images[1])
+
+
+def test_the_average_holds_exactly_what_sampling_reads(game: Game) -> None:
+    average = ParameterAverage(game, half_life=1000, rampup=1.0)
+    with torch.no_grad():
+        before = game.sample(4, generator=torch.Generator().manual_seed(0))
+        for parameter in game.parameters():
+            parameter += 0.05
+        with average.applied():
+            assert torch.equal(game.sample(4, generator=torch.Generator().manual_seed(0)), before)
+        assert not torch.equal(game.sample(4, generator=torch.Generator().manual_seed(0)), before)
+        for name in set(dict(game.named_parameters())) - set(average.state_dict()):
+            dict(game.named_parameters())[name].fill_(float("nan"))
+        assert torch.isfinite(game.sample(4, generator=torch.Generator().manual_seed(0))).all()
+
+
+def test_the_average_follows_its_half_life() -> None:
+    game = mtgan()
+    average = ParameterAverage(game, half_life=10, rampup=1.0)
+    name, parameter = next(iter(game.named_parameters()))
+    name = next(iter(average.state_dict()))
+    parameter = dict(game.named_parameters())[name]
+    old = parameter.detach().clone()
+    with torch.no_grad():
+        parameter += 1.0
+    average.update(10, num_seen=1000)
+    assert torch.allclose(average.state_dict()[name], old + 0.5, atol=1e-6)
+
+
+def test_the_condition_reaches_the_image() -> None:
+    game = mtgan()
+    with torch.no_grad():
+        images = [
+            game.sample(3, {"red": torch.full((3,), digit)}, torch.Generator().manual_seed(0)) for digit in (1, 2)
+        ]
+    assert not torch.equal(images[0], images[1])
+
+
+def test_a_lazy_penalty_is_scaled_by_its_interval() -> None:
+    direct = mtgan().phases()[0].losses(batch()).losses
+    lazy = next(phase for phase in mtgan(penalty_every=4).phases() if phase.name == "penalty")
+    assert lazy.every == 4
+    losses = lazy.losses(batch()).losses
+    assert losses["r1"].item() == pytest.approx(4 * direct["r1"].item(), rel=1e-5)
+    assert losses["r2"].item() == pytest.approx(4 * direct["r2"].item(), rel=1e-5)
+
+
+def test_the_heads_learn_from_real_images_only() -> None:
+    game = mtgan()
+    supervision = game.discriminator.supervision
+    assert supervision is not None
+    fake = torch.randn(8, 16, requires_grad=True)
+    targets = game.targets(batch())
+    total = sum(supervision.discriminator_losses(torch.randn(8, 16), fake, targets, targets).values())
+    assert torch.autograd.grad(total, fake, allow_unused=True)[0] is None  # type: ignore[arg-type]
+
+
+def test_a_twin_is_maximised_by_the_generator() -> None:
+    game = mtgan(supervision=TwinHeads)
+    heads = game.discriminator.supervision
+    assert isinstance(heads, TwinHeads)
+    features, targets = torch.randn(8, 16), game.targets(batch())
+    for name, task in heads.tasks.items():
+        expected = task.loss(heads.heads[name](features), targets[name]) - task.loss(
+            heads.twins[name](features), targets[name]
+        )
+        assert heads.generator_losses(features, targets)[name].item() == pytest.approx(expected.item(), abs=1e-6)
+
+
+def test_a_constraint_pulls_the_generator_alone() -> None:
+    game = mtgan()
+    names = [set(phase.losses(batch()).losses) for phase in game.phases()]
+    assert not {"colour", "texture"} & names[0]
+    assert {"colour", "texture"} <= names[1]
+
+
+def test_a_shared_embedding_needs_a_loss() -> None:
+    spec = StackedDigits(tasks=("red",)).spec
+    with pytest.raises(UserError, match="no task loss"):
+        mtgan(spec=spec, supervision=None, embedding_owner="shared")
+
+
+def test_two_owners_are_refused() -> None:
+    game = mtgan()
+    game.players["third"] = game.generator.lift
+    with pytest.raises(ValueError, match="one owner"):
+        game.check()
+
+
+def test_a_game_learns_one_batch() -> None:
+    """The heads fit eight images, so gradients reach the trunk through every part."""
+    game = mtgan()
+    first = play(game, "discriminator")["red"].item()
+    for _ in range(60):
+        last = play(game, "discriminator")["red"].item()
+    assert last < first / 2

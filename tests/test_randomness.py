@@ -1,0 +1,58 @@
+"""Every draw is a function of (seed, step, purpose), whatever the number of ranks."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from lightning_mtgan.data.order import BatchOrder, positions_to_indices
+from lightning_mtgan.draws import Draws
+
+
+@pytest.mark.parametrize("num_ranks", [1, 2, 3, 6])
+def test_ranks_slice_the_same_global_draw(num_ranks: int) -> None:
+    whole = Draws(seed=5, step=7, phase="generator").normal("latent", 12, 4)
+    share = 12 // num_ranks
+    parts = [Draws(5, 7, "generator", rank, num_ranks).normal("latent", share, 4) for rank in range(num_ranks)]
+    assert torch.equal(torch.cat(parts), whole)
+
+
+def test_every_coordinate_changes_the_draw() -> None:
+    draws = Draws(seed=5, step=7, phase="generator")
+    base = draws.normal("latent", 4, 3)
+    others = [
+        Draws(6, 7, "generator").normal("latent", 4, 3),
+        Draws(5, 8, "generator").normal("latent", 4, 3),
+        draws.at("discriminator").normal("latent", 4, 3),
+        draws.normal("noise", 4, 3),
+    ]
+    assert torch.equal(draws.normal("latent", 4, 3), base)
+    assert not any(torch.equal(other, base) for other in others)
+
+
+def test_precision_does_not_change_the_numbers() -> None:
+    single = Draws(1).uniform("x", 5, 2)
+    double = Draws(1, dtype=torch.float64).uniform("x", 5, 2)
+    assert double.dtype == torch.float64
+    assert torch.equal(single, double.float())
+
+
+@pytest.mark.parametrize(("num_images", "batch_size"), [(10, 5), (10, 4), (3, 8)])
+@pytest.mark.parametrize("num_ranks", [1, 2])
+def test_every_image_once_an_epoch_over_all_ranks(num_images: int, batch_size: int, num_ranks: int) -> None:
+    if batch_size % num_ranks:
+        pytest.skip("refused by the command line: ranks must divide the batch")
+    orders = [BatchOrder(3, num_images, batch_size, rank, num_ranks, lambda: 0) for rank in range(num_ranks)]
+    num_batches = 2 * num_images  # a whole number of epochs
+    stream = torch.cat([order.batch(step) for step in range(num_batches) for order in orders])
+    epochs = stream.view(-1, num_images)
+    assert all(torch.equal(epoch.sort().values, torch.arange(num_images)) for epoch in epochs)
+    assert not torch.equal(epochs[0], epochs[1])
+
+
+def test_order_depends_on_the_position_alone() -> None:
+    straight = BatchOrder(3, 100, 8, 0, 1, lambda: 0)
+    batches = [straight.batch(step) for step in range(40)]
+    resumed = iter(BatchOrder(3, 100, 8, 0, 1, lambda: 17))
+    assert all(torch.equal(next(resumed), batches[step]) for step in range(17, 40))
+    assert torch.equal(positions_to_indices(3, 17 * 8, 8, 100), batches[17])

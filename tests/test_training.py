@@ -1,0 +1,140 @@
+"""The whole program: what a run leaves, resumes exactly, and computes the same on two ranks."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from PIL import Image
+
+from lightning_mtgan import __main__ as tools
+from tests.conftest import CONFIGS, Train, arguments_of, farthest, weights
+
+
+def test_a_run_leaves_everything_it_promises(train: Train) -> None:
+    run = train(
+        "--trainer.max_steps=20", "--samples.every_kimg=0.64", "--fidelity.every_kimg=0.64", "--seed_everything=4"
+    )
+    assert (run / "config.yaml").exists()
+    assert {path.name for path in (run / "checkpoints").iterdir()} == {"last.ckpt", "best.ckpt"}
+    pictures = sorted(path.name for path in (run / "samples").iterdir())
+    assert pictures == ["kimg_00000.640.png", "kimg_00001.280.png"]
+    assert Image.open(run / "samples" / pictures[0]).height > 10 * 64  # enlarged: 8 pixels are too few to see
+    rows = list(csv.DictReader((run / "metrics.csv").open()))
+    assert [row["step"] for row in rows if row["loss/generator/adversarial"]] == ["5", "10", "15", "20"]
+    assert [row["step"] for row in rows if row["fid"]] == ["10", "20", "20"]
+    assert float(rows[-1]["kimg"]) == pytest.approx(1.28)
+    summary = json.loads((run / "summary.json").read_text())
+    figures = {"fid", "kid", "precision", "recall", "density", "coverage", "modes", "modes_kl", "task_accuracy/red"}
+    assert figures | {"images_per_second", "kimg", "seconds", "peak_memory_mib"} <= summary["figures"].keys()
+    protocol = summary["protocol"]
+    assert protocol["num_images"] == 600
+    assert protocol["extractor_checksum"]
+    assert set(protocol["splits"]) == {"train", "reference", "held_out"}
+    assert summary["run"]["seed"] == 4
+    assert summary["run"]["steps"] == 20
+
+
+def test_steps_are_batches_also_when_a_phase_is_idle(train: Train) -> None:
+    run = train("--trainer.max_steps=7", "--model.game.penalty_every=3")
+    content = torch.load(run / "checkpoints" / "last.ckpt", weights_only=True)
+    assert content["global_step"] == 7
+    played = {int(state["step"]) for state in content["optimizer_states"][0]["state"].values()}
+    assert played == {7 + 3}  # the discriminator moved in 7 main phases and 3 lazy ones
+
+
+def test_same_seed_same_bits_other_seed_other_bits(train: Train) -> None:
+    one, same = (weights(train("--trainer.max_steps=4", runs=name)) for name in ("one", "same"))
+    other = weights(train("--trainer.max_steps=4", "--seed_everything=1", runs="other"))
+    assert farthest(one, same) == 0
+    assert farthest(one, other) > 0
+
+
+@pytest.mark.parametrize("config", CONFIGS, ids=lambda path: path.stem)
+def test_resume_is_bit_exact(config: Path, train: Train, capsys: pytest.CaptureFixture[str]) -> None:
+    common = [*arguments_of(config), "--fidelity.every_kimg=0.32"]
+    straight = train(*common, "--trainer.max_steps=30", runs="straight")
+    stopped = train(*common, "--trainer.max_steps=17", runs="parts")
+    resumed = train(*common, "--trainer.max_steps=30", "--ckpt_path=last", runs="parts")
+    assert resumed != stopped
+    assert farthest(weights(straight), weights(resumed)) == 0
+
+    def losses(run: Path) -> dict[str, dict[str, str]]:
+        rows = csv.DictReader((run / "metrics.csv").open())
+        kept = {row["step"]: row for row in rows if row["loss/generator/adversarial"]}
+        return {step: {k: v for k, v in row.items() if "loss/" in k} for step, row in kept.items()}
+
+    long, rest = losses(straight), losses(resumed)
+    assert set(rest) == {"20", "25", "30"}
+    assert all(long[step] == rest[step] for step in rest)
+
+
+def test_resume_with_another_learning_rate_says_so_and_uses_it(
+    train: Train, capsys: pytest.CaptureFixture[str]
+) -> None:
+    train("--trainer.max_steps=3")
+    run = train("--trainer.max_steps=4", "--ckpt_path=last", "--model.optimizers.generator.lr=1e-5")
+    told = capsys.readouterr().out
+    assert "resuming with model.optimizers.generator.init_args.lr = 1e-05 (was 0.0015)" in told
+    content = torch.load(run / "checkpoints" / "last.ckpt", weights_only=True)
+    assert [states["param_groups"][0]["lr"] for states in content["optimizer_states"]] == [0.0015, 1e-5]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("config", CONFIGS, ids=lambda path: path.stem)
+def test_two_ranks_equal_one(config: Path, train: Train, train_process: Train) -> None:
+    common = [*arguments_of(config), "--trainer.max_steps=20", "--trainer.precision=64-true"]
+    one = train(*common, runs="one")
+    two = train_process(*common, "--trainer.devices=2", "--trainer.strategy=ddp", runs="two")
+    assert farthest(weights(one), weights(two)) < 1e-9
+    figures = [json.loads((run / "summary.json").read_text())["figures"] for run in (one, two)]
+    for name in ("fid", "recall", "modes"):
+        assert figures[0][name] == pytest.approx(figures[1][name], rel=1e-6)
+
+
+@pytest.mark.slow
+def test_two_ranks_equal_one_where_the_loss_mixes_samples(train: Train, train_process: Train) -> None:
+    common = [
+        "--model.game.supervision=lightning_mtgan.supervision.ContrastiveHeads",
+        "--trainer.max_steps=20",
+        "--trainer.precision=64-true",
+    ]
+    one = train(*common, runs="one")
+    two = train_process(*common, "--trainer.devices=2", "--trainer.strategy=ddp", runs="two")
+    assert farthest(weights(one), weights(two)) < 1e-9
+
+
+def test_workers_do_not_change_the_run(train: Train) -> None:
+    none = train("--trainer.max_steps=6", runs="none")
+    some = train("--trainer.max_steps=6", "--data.num_workers=2", runs="some")
+    assert farthest(weights(none), weights(some)) == 0
+
+
+def test_the_average_can_be_switched_off(train: Train, tmp_path: Path) -> None:
+    run = train("--trainer.max_steps=2", "--ema.half_life_kimg=0")
+    last = run / "checkpoints" / "last.ckpt"
+    assert torch.load(last, weights_only=True)["lightning_mtgan"]["average"] is None
+    assert tools.main(["generate", f"--checkpoint={last}", f"--output={tmp_path / 'x'}", "--num_images=2"]) == 0
+
+
+def test_a_game_without_conditions_trains_and_generates(train: Train, tmp_path: Path) -> None:
+    run = train(
+        "--trainer.max_steps=2",
+        "--model.game.embedding=null",
+        "--model.game.adversarial_head=lightning_mtgan.networks.UnconditionalHead",
+        *[f"--model.balancers.generator.weights.{name}=null" for name in ("red", "green", "blue")],
+    )
+    last = run / "checkpoints" / "last.ckpt"
+    assert tools.main(["evaluate", f"--checkpoint={last}", f"--output={tmp_path / 'f.json'}"]) == 0
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+@pytest.mark.parametrize("precision", ["32-true", "bf16-mixed"])
+def test_the_main_job_trains_on_a_gpu(train: Train, precision: str) -> None:
+    run = train("--trainer.max_steps=20", "--trainer.accelerator=gpu", f"--trainer.precision={precision}")
+    figures = json.loads((run / "summary.json").read_text())["figures"]
+    assert figures["peak_memory_mib"] > 0
