@@ -164,8 +164,19 @@ class MultiTaskGAN(lightning.LightningModule):
         }
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Take the figures back; the average is restored by its callback, once it exists."""
-        self.figures = dict(checkpoint[KEY]["figures"])
+        """Take the figures back, and let optimizers that are configured anew keep their new numbers.
+
+        Without this a stored optimizer would bring its old learning rate with it.
+        """
+        stored = checkpoint[KEY]
+        self.figures = dict(stored["figures"])
+        before, now = ((config or {}).get("optimizers", {}) for config in (stored["config"], self.config))
+        for index, (name, player) in enumerate(self.game.players.items()):
+            if before.get(name) != now.get(name):
+                fresh = self._optimizers[name](player.parameters()).param_groups
+                groups = checkpoint["optimizer_states"][index]["param_groups"]
+                for old, new in zip(groups, fresh, strict=True):
+                    old |= {key: value for key, value in new.items() if key != "params"}
 
 
 def _require_known(key: str, given: dict[str, Any], known: list[str], what: str) -> None:

@@ -13,6 +13,8 @@ import torch
 
 from lightning_mtgan.cli import main
 
+torch.set_num_threads(1)  # these networks are too small to share, and a shared machine punishes waiting threads
+
 ROOT = Path(__file__).resolve().parents[1]
 CONFIGS = sorted((ROOT / "conf").glob("*.yaml"))
 PROTOCOL = '{"num_images": 600, "num_neighbour_images": 100, "kid_subsets": 2}'

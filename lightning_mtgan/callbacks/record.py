@@ -38,9 +38,8 @@ class Record(Callback):
             self._write(trainer, pl_module)
 
     def _write(self, trainer: Trainer, module: MultiTaskGAN) -> None:
-        values = torch.stack([value.double() for value in module.losses.values()])
-        values = distributed.average(values).tolist()
-        losses = {f"loss/{name}": value for name, value in zip(module.losses, values, strict=True)}
+        means = distributed.average(torch.stack([value.double() for value in module.losses.values()]))
+        losses = {f"loss/{name}": value for name, value in zip(module.losses, means.tolist(), strict=True)}
         now, step = time.perf_counter(), trainer.global_step
         elapsed = now - self._mark - (module.paused_seconds - self._paused_at_mark)
         rate = (step - self._mark_step) * module.batch_size / max(elapsed, 1e-9)
