@@ -81,13 +81,14 @@ class TrainingCommand(LightningCLI):
     def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
         """Parse the arguments that ``main`` was given, on top of the config files."""
         files, keys, others = config_files.split(self._arguments)
-        merged = config_files.merged([DEFAULT_CONFIG, *files], keys)
+        base = [DEFAULT_CONFIG] if DEFAULT_CONFIG.exists() else []  # not there when the package alone is installed
+        merged = config_files.merged([*base, *files], keys)
         try:
             self.config = parser.parse_args(["--config", json.dumps(merged), *others])
         except ArgumentError as error:
             known = [
                 *parser.get_defaults().keys(),
-                *checkpoint.flatten(config_files.merged([DEFAULT_CONFIG, *files], {})),
+                *checkpoint.flatten(config_files.merged([*base, *files], {})),
             ]
             raise UserError(parser_sentence(error.message, [key.replace(".init_args", "") for key in known])) from error
         refuse_float16(str(self.config.trainer.precision))
@@ -95,6 +96,7 @@ class TrainingCommand(LightningCLI):
             raise UserError(f"seed_everything is {self.config.seed_everything}; give a whole number from 0 on")
         self.runs = Path(self.config.runs)
         self.name = self.config.name or (files[-1] if files else DEFAULT_CONFIG).stem
+        self.config.name = self.name  # so that the run's own config.yaml repeats it under the same name
         self.resume_from = self._resume_from()
 
     def _resume_from(self) -> Path | None:

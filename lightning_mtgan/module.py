@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 import lightning
@@ -70,6 +70,8 @@ class MultiTaskGAN(lightning.LightningModule):
         """The training figures that were last written, as means over all ranks."""
         self.figures: dict[str, float] = {}
         """The newest figures by their fixed names, written by callbacks."""
+        self.candidate_fid: float | None = None
+        """FID of a periodic measurement that no checkpoint has been compared by yet."""
         self.protocol: dict[str, Any] = {}
         """How the newest figures were measured."""
         self.paused_seconds = 0.0
@@ -126,13 +128,14 @@ class MultiTaskGAN(lightning.LightningModule):
 
     @contextmanager
     def sampling(self) -> Iterator[Game]:
-        """The Game ready to sample: averaged parameters, no gradients."""
-        with torch.no_grad():
-            if self.average is None:
+        """The Game ready to sample: averaged parameters, evaluation mode, no gradients."""
+        average = self.average.applied() if self.average is not None else nullcontext()
+        self.game.eval()
+        try:
+            with torch.no_grad(), average:
                 yield self.game
-            else:
-                with self.average.applied():
-                    yield self.game
+        finally:
+            self.game.train()
 
     @contextmanager
     def paused(self) -> Iterator[None]:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import os
 import shutil
-from pathlib import Path
 from typing import Any
 
 from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import Checkpoint
 
 from lightning_mtgan import distributed
+from lightning_mtgan.callbacks.folder import run_folder
 from lightning_mtgan.callbacks.schedule import is_due
 from lightning_mtgan.errors import UserError
 from lightning_mtgan.module import MultiTaskGAN
@@ -48,22 +48,22 @@ class Checkpoints(Checkpoint):
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Save the end; its figures follow another protocol, so they are not compared."""
         assert isinstance(pl_module, MultiTaskGAN)
-        self.save(trainer, pl_module, not (self._folder(trainer) / "best.ckpt").exists())
+        self.save(trainer, pl_module, is_best=self.best_fid == float("inf"))
 
     def _is_best(self, module: MultiTaskGAN) -> bool:
-        fid = module.figures.get("fid", float("inf"))
-        if fid >= self.best_fid:
+        fid, module.candidate_fid = module.candidate_fid, None
+        if fid is None or fid >= self.best_fid:
             return False
         self.best_fid, self.best_kimg = fid, module.kimg
         return True
 
-    def _folder(self, trainer: Trainer) -> Path:
-        return Path(trainer.log_dir or trainer.default_root_dir) / "checkpoints"
-
     def save(self, trainer: Trainer, module: MultiTaskGAN, is_best: bool) -> None:
         """Write the state under a temporary name, then rename it."""
         with module.paused():
-            folder = self._folder(trainer)
+            run = run_folder(trainer)
+            if run is None:
+                return
+            folder = run / "checkpoints"
             partial = folder / "last.ckpt.partial"
             trainer.save_checkpoint(partial)
             if trainer.is_global_zero:

@@ -50,6 +50,7 @@ class Fidelity(Callback):
         assert isinstance(pl_module, MultiTaskGAN)
         if is_due(pl_module, self.every_kimg):
             self.run(trainer, pl_module, self.periodic)
+            pl_module.candidate_fid = pl_module.figures["fid"]
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Measure by the full protocol."""

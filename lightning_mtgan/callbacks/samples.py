@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.loggers import WandbLogger
 
+from lightning_mtgan.callbacks.folder import run_folder
 from lightning_mtgan.callbacks.schedule import is_due
 from lightning_mtgan.draws import seed_of
 from lightning_mtgan.errors import UserError
@@ -57,7 +57,7 @@ class Samples(Callback):
 
     def draw(self, trainer: Trainer, module: MultiTaskGAN) -> None:
         """Write one sheet, on the first rank alone."""
-        folder = trainer.log_dir  # a broadcast: every rank must take part
+        folder = run_folder(trainer)
         if not trainer.is_global_zero or folder is None:
             return
         with module.paused(), module.sampling() as game:
@@ -71,7 +71,7 @@ class Samples(Callback):
                 rows.append(game.sample(self.num_columns, wanted, generator))
             images = torch.cat(rows)
             picture = sheet(beside_its_channels(images) if self.show_channels else images, self.num_columns, captions)
-            save(picture, Path(folder) / "samples" / f"kimg_{module.kimg:09.3f}.png")
+            save(picture, folder / "samples" / f"kimg_{module.kimg:09.3f}.png")
             for logger in trainer.loggers:
                 if isinstance(logger, WandbLogger):
                     logger.log_image("samples", [picture], step=module.global_step)

@@ -14,6 +14,7 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from rich.console import Console
 from rich.table import Table
 
+from lightning_mtgan.callbacks.folder import run_folder
 from lightning_mtgan.module import MultiTaskGAN
 
 
@@ -23,11 +24,12 @@ class Summary(Callback):
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Write and print, on the first rank."""
         assert isinstance(pl_module, MultiTaskGAN)
-        folder = trainer.log_dir  # a broadcast: every rank must take part
-        if not trainer.is_global_zero or folder is None:
+        folder = run_folder(trainer)
+        if not trainer.is_global_zero:
             return
         summary = {"figures": pl_module.figures, "protocol": pl_module.protocol, "run": run_facts(trainer, pl_module)}
-        write_json(Path(folder) / "summary.json", summary)
+        if folder is not None:
+            write_json(folder / "summary.json", summary)
         print_figures(pl_module.figures, pl_module.protocol, folder)
 
 
@@ -56,7 +58,7 @@ def write_json(path: Path, content: dict[str, Any]) -> None:
     os.replace(partial, path)
 
 
-def print_figures(figures: dict[str, float], protocol: dict[str, Any], folder: str | Path) -> None:
+def print_figures(figures: dict[str, float], protocol: dict[str, Any], folder: Path | None) -> None:
     """A table of figures, and one line that says how they were measured."""
     table = Table(title="Final figures")
     table.add_column("figure")
@@ -73,4 +75,5 @@ def print_figures(figures: dict[str, float], protocol: dict[str, Any], folder: s
             f"seed {protocol['seed']}.",
             highlight=False,
         )
-    console.print(f"Everything is in {folder}", highlight=False, soft_wrap=True)
+    if folder is not None:
+        console.print(f"Everything is in {folder}", highlight=False, soft_wrap=True)
