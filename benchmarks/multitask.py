@@ -32,7 +32,10 @@ def weights(player: str, value: float | str) -> list[str]:
 
 
 NO_HEADS = ["--model.game.supervision=null", *weights("discriminator", "null"), *weights("generator", "null")]
-NO_PROJECTION = ["--model.game.adversarial_head=lightning_mtgan.networks.UnconditionalHead"]
+NO_PROJECTION = [
+    "--model.game.adversarial_head=lightning_mtgan.networks.UnconditionalHead",
+    "--model.game.embedding_owner=generator",  # nobody else reads it then
+]
 UNCONDITIONAL = [*NO_PROJECTION, "--model.game.embedding=null", *weights("generator", "null")]
 NO_PENALTIES = [
     "--model.game.penalty_every=0",
@@ -55,6 +58,7 @@ VARIANTS: dict[str, list[str]] = {
     ],
     "projection and twin heads (TAC), λ .5 and .1": [f"{SUPERVISION}.TwinHeads"],
     "projection and contrastive heads (D2D-CE), λ .5 and .1": [f"{SUPERVISION}.ContrastiveHeads"],
+    "default, the generator owns the embedding": ["--model.game.embedding_owner=generator"],
     "default with λ_G .02": weights("generator", 0.02),
     "default with λ_G .3": weights("generator", 0.3),
     "default with λ_G 1": weights("generator", 1.0),

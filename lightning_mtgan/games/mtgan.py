@@ -51,9 +51,10 @@ class MTGAN(Game):
         embedding: From the tasks to their embedding; null makes the generator unconditional, and
             then only the discriminator learns the tasks.
         supervision: From the tasks and the number of features to the task heads; null for none.
-        embedding_owner: The player that the embedding belongs to. ``shared``: it is a player of its
-            own with a phase of its own, in which it minimises the tasks' losses of generated
-            images, which both other players want small.
+        embedding_owner: The player that the embedding belongs to; the others read it as a constant.
+            ``discriminator`` suits projection, ``generator`` a head that ignores the condition.
+            ``shared``: it is a player of its own with a phase of its own, in which it minimises the
+            tasks' losses of generated images, which both other players want small.
         penalty_every: R1 and R2 at every so many-th batch: 1 adds them to the discriminator's
             phase, more makes a lazy phase scaled by the interval, 0 leaves them out.
 
@@ -70,7 +71,7 @@ class MTGAN(Game):
         adversarial: AdversarialLoss,
         embedding: Callable[[Sequence[TaskSpec]], TaskEmbedding] | None = None,
         supervision: Callable[[Mapping[str, Task], int], Supervision] | None = None,
-        embedding_owner: Literal["generator", "discriminator", "shared"] = "generator",
+        embedding_owner: Literal["generator", "discriminator", "shared"] = "discriminator",
         penalty_every: int = 1,
     ) -> None:
         super().__init__(spec)
