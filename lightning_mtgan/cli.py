@@ -23,7 +23,7 @@ from lightning_mtgan import callbacks, checkpoint, config_files
 from lightning_mtgan.callbacks.dashboard import WandbMode, wandb_logger
 from lightning_mtgan.errors import UserError
 from lightning_mtgan.messages import out_of_memory, parser_sentence, user_error_in
-from lightning_mtgan.module import MultiTaskGAN, refuse_float16
+from lightning_mtgan.module import MultiTaskGAN, check_precision
 
 ROOT = Path(__file__).resolve().parents[1]
 DEFAULT_CONFIG = ROOT / "conf" / "default.yaml"
@@ -91,7 +91,7 @@ class TrainingCommand(LightningCLI):
                 *checkpoint.flatten(config_files.merged([*base, *files], {})),
             ]
             raise UserError(parser_sentence(error.message, [key.replace(".init_args", "") for key in known])) from error
-        refuse_float16(str(self.config.trainer.precision))
+        check_precision(self.config.trainer.precision)
         if self.config.seed_everything is True or self.config.seed_everything < 0:
             raise UserError(f"seed_everything is {self.config.seed_everything}; give a whole number from 0 on")
         self.runs = Path(self.config.runs)

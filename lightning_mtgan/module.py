@@ -88,7 +88,7 @@ class MultiTaskGAN(lightning.LightningModule):
 
     def on_fit_start(self) -> None:
         """Take the gradients into our own hands: flat memory, no averaging by DDP."""
-        refuse_float16(str(self.trainer.precision))
+        check_precision(self.trainer.precision)
         if hasattr(self.trainer.strategy.model, "require_backward_grad_sync"):
             self.trainer.strategy.model.require_backward_grad_sync = False  # type: ignore[union-attr,assignment]
         self._gradients = {n: distributed.FlatGradients(p.parameters()) for n, p in self.game.players.items()}
@@ -123,6 +123,8 @@ class MultiTaskGAN(lightning.LightningModule):
         self.balancers[phase.name].backward(terms, gradients.parameters)  # type: ignore[operator]
         gradients.average()
         self._steppers[phase.player].step()
+        # Autocast keeps the low-precision copies of the parameters that have just moved.
+        torch.clear_autocast_cache()
         for name, value in (terms.losses | terms.observed).items():
             self.losses[f"{phase.name}/{name}"] = value.detach()
 
@@ -188,14 +190,14 @@ def _require_known(key: str, given: dict[str, Any], known: list[str], what: str)
             raise UserError(f"{key} names the {what} `{name}`; this Game's {what}s are {', '.join(known)}")
 
 
-def refuse_float16(precision: str) -> None:
-    """Refuse half precision, which needs loss scaling.
+def check_precision(precision: str | int | None) -> None:
+    """Let only the precisions through that this package is tested in.
 
     Raises:
-        UserError: If the precision is ``16-mixed`` or ``16-true``.
+        UserError: For every other one, with the reason.
     """
-    if precision in ("16", "16-mixed", "16-true"):
+    if precision not in (None, 32, 64, "32", "32-true", "64", "64-true", "bf16", "bf16-mixed"):
         raise UserError(
-            f"trainer.precision {precision} needs loss scaling, which alternating players and second derivatives "
-            "break; use 32-true, bf16-mixed or 64-true"
+            f"trainer.precision {precision} is not supported: 16 bits need loss scaling, which alternating players and "
+            "second derivatives break, and averages stand still in pure bf16; use 32-true, bf16-mixed or 64-true"
         )
