@@ -105,18 +105,6 @@ def test_two_ranks_equal_one(config: Path, train: Train, train_process: Train) -
         assert figures[0][name] == pytest.approx(figures[1][name], rel=1e-6)
 
 
-@pytest.mark.slow
-def test_two_ranks_equal_one_where_the_loss_mixes_samples(train: Train, train_process: Train) -> None:
-    common = [
-        "--model.game.supervision=lightning_mtgan.supervision.ContrastiveHeads",
-        "--trainer.max_steps=20",
-        "--trainer.precision=64-true",
-    ]
-    one = train(*common, runs="one")
-    two = train_process(*common, "--trainer.devices=2", "--trainer.strategy=ddp", runs="two")
-    assert farthest(weights(one), weights(two)) < 1e-9
-
-
 def test_workers_do_not_change_the_run(train: Train) -> None:
     none = train("--trainer.max_steps=6", runs="none")
     some = train("--trainer.max_steps=6", "--data.num_workers=2", runs="some")
