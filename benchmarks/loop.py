@@ -89,6 +89,11 @@ def plain(arguments: argparse.Namespace, steps: int) -> tuple[float, dict[str, t
             synchronize(arguments)
             start = time.perf_counter()
         rows = images[order.batch(index)]
+        if device.type == "cuda":
+            rows = {
+                "image": rows["image"].pin_memory(),
+                "targets": {name: target.pin_memory() for name, target in rows["targets"].items()},
+            }
         image = rows["image"].to(device, non_blocking=True).float() / 127.5 - 1
         targets = {name: target.to(device, non_blocking=True) for name, target in rows["targets"].items()}
         for phase in game.phases():

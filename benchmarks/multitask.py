@@ -136,10 +136,11 @@ def main() -> None:
     arguments.output.touch()
 
     def rows() -> list[dict[str, object]]:
-        return [json.loads(line) for line in arguments.output.read_text().splitlines()]
+        found = [json.loads(line) for line in arguments.output.read_text().splitlines()]
+        return [row for row in found if row["steps"] == arguments.steps]
 
     def play(jobs: list[tuple[str, int]]) -> None:
-        done = {(row["variant"], row["seed"]) for row in rows() if row["steps"] == arguments.steps}
+        done = {(row["variant"], row["seed"]) for row in rows()}
         with ThreadPoolExecutor(arguments.parallel) as pool:
             for row in pool.map(lambda job: run(*job, arguments.steps), [job for job in jobs if job not in done]):
                 with arguments.output.open("a") as file:

@@ -73,7 +73,8 @@ def evaluate(arguments: argparse.Namespace) -> None:
     path = Path(arguments.checkpoint)
     game = _game(arguments)
     config = checkpoint.read(path)[checkpoint.KEY]["config"]
-    data = _build(LightningDataModule, config["data"])
+    of_run = {**config["data"], "init_args": {**config["data"].get("init_args", {}), "seed": config["seed"]}}
+    data = _build(LightningDataModule, of_run)
     evaluator: Evaluator = _build(Evaluator, config["fidelity"]["evaluator"])
     changes = {name: getattr(arguments, name) for name in ("num_images", "split", "seed")}
     plain = config["fidelity"]["final"] or config["fidelity"]["periodic"]
@@ -81,13 +82,15 @@ def evaluate(arguments: argparse.Namespace) -> None:
     if protocol.split not in data.splits:
         raise UserError(f"--split {protocol.split}: the data has no such split; it has {', '.join(data.splits)}")
     output = Path(arguments.output)
+    if output.is_dir():
+        raise UserError(f"--output {output} is a folder; name a JSON file in it")
     _writable_folder(output.parent)
     tasks, images = game.spec.tasks, data.dataset(protocol.split)
     source = generated(game, evaluator, seed_of("fidelity", protocol.seed))
     fake = judge(source, protocol.num_images, evaluator, tasks, game.device)
     num_real = min(len(images), protocol.num_images)
     real = judge(stored(images), num_real, evaluator, tasks, game.device)
-    figures, facts = measure(fake, real, tasks, protocol), describe(protocol, evaluator, data.splits)
+    figures, facts = measure(fake, real, tasks, protocol), describe(protocol, real, evaluator, data.splits, game.device)
     write_json(output, {"figures": figures, "protocol": facts, "run": {"checkpoint": str(path)}})
     print_figures(figures, facts, output)
 

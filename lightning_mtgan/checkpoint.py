@@ -87,13 +87,15 @@ def compare(stored: Mapping[str, Any], present: Mapping[str, Any], path: Path) -
         old, new = before.get(key, "not set"), now.get(key, "not set")
         if old == new or key in FREE_KEYS or key.startswith("fidelity."):
             continue
-        if key.split(".")[0] in ("game", "data", "seed"):
-            name = key.replace("game", "model.game", 1) if key.startswith("game") else key
+        group, _, rest = key.partition(".")
+        scheduled = group == "optimizers" and rest.split(".")[0] in (stored.get("schedulers") or {})
+        if group in ("game", "data", "seed", "schedulers") or scheduled:
+            name = key if group in ("data", "seed") else f"model.{key}"
             raise UserError(
                 f"checkpoint {path} was trained with {name} = {old}, but this run has {new}; "
-                "resume with the same networks and data, or start a new run"
+                "resume with the same networks, data and schedules, or start a new run"
             )
-        lines.append(f"resuming with model.{key} = {new} (was {old})")
+        lines.append(f"resuming with {key if group == 'ema' else f'model.{key}'} = {new} (was {old})")
     return lines
 
 

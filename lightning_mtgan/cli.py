@@ -109,9 +109,12 @@ class TrainingCommand(LightningCLI):
         """Everything that can be refused without building a network is refused here."""
         self.plain = self._plain_config()
         if self.resume_from is not None:
-            stored = checkpoint.read(self.resume_from)[checkpoint.KEY]["config"] or {}
-            for line in checkpoint.compare(stored, self.plain, self.resume_from):
+            content = checkpoint.read(self.resume_from)
+            for line in checkpoint.compare(content[checkpoint.KEY]["config"] or {}, self.plain, self.resume_from):
                 print(line)
+            step, last = content["global_step"], self.config.trainer.max_steps
+            if 0 <= last <= step:
+                raise UserError(f"checkpoint {self.resume_from} is at step {step}; raise --trainer.max_steps above it")
         try:
             self.runs.mkdir(parents=True, exist_ok=True)
             probe = self.runs / ".writable"
@@ -133,6 +136,7 @@ class TrainingCommand(LightningCLI):
             "data": every["data"],
             "seed": every["seed_everything"],
             "fidelity": every["fidelity"],
+            "ema": every["ema"],
             **{key: model.get(key) for key in keys},
         }
 
@@ -141,7 +145,12 @@ class TrainingCommand(LightningCLI):
         self.model.config = self.plain
         if self.config.trainer.logger is None:
             kwargs["logger"] = False  # ours come once nothing can be refused any more
-        return super().instantiate_trainer(**kwargs)
+        elif self.config.trainer.logger is False:
+            self.save_config_callback = None  # it would write into the current folder
+        try:
+            return super().instantiate_trainer(**kwargs)
+        except ValueError as error:
+            raise UserError(f"trainer: {error}") from error
 
     def _instantiate_trainer(self, config: dict[str, Any], callbacks_: list[Any]) -> Trainer:
         ours = [*callbacks_, callbacks.Record()]
@@ -161,7 +170,7 @@ class TrainingCommand(LightningCLI):
                 f"data.batch_size {batch_size} cannot be divided by {ranks} processes; use a multiple of {ranks}"
             )
         if self.config.trainer.logger is None and not self.config.trainer.fast_dev_run:
-            csv = CSVLogger(self.runs, self.name)
+            csv = CSVLogger(self.runs, self.name, flush_logs_every_n_steps=1)
             _ = csv.experiment  # makes the run's folder, which W&B would otherwise find first
             wandb = wandb_logger(self.config.wandb, self.name, Path(csv.log_dir))
             self.trainer.loggers = [csv, wandb] if wandb is not None else [csv]
@@ -199,8 +208,9 @@ def user_errors() -> Iterator[None]:
 
 
 def _is_out_of_memory(error: Exception) -> bool:
-    """Torch reports a failed allocation on the CPU as a plain RuntimeError."""
-    return isinstance(error, RuntimeError) and "can't allocate memory" in str(error)
+    """Torch reports a failed allocation on the CPU, and in CUDA's libraries, as a plain RuntimeError."""
+    signs = ("can't allocate memory", "out of memory", "ALLOC_FAILED")
+    return isinstance(error, RuntimeError) and any(sign in str(error) for sign in signs)
 
 
 def quiet_lightning() -> None:

@@ -55,11 +55,5 @@ class Draws:
         numbers = torch.randn(size, generator=self.generator(purpose), device=self.device, dtype=torch.float32)
         return self._slice(numbers, num_images).to(self.dtype)
 
-    def uniform(self, purpose: str, num_images: int, *shape: int) -> Tensor:
-        """Numbers uniform in [0, 1) for this rank's images: (num_images, *shape)."""
-        size = (num_images * self.world_size, *shape)
-        numbers = torch.rand(size, generator=self.generator(purpose), device=self.device, dtype=torch.float32)
-        return self._slice(numbers, num_images).to(self.dtype)
-
     def _slice(self, numbers: Tensor, num_images: int) -> Tensor:
         return numbers[self.rank * num_images : (self.rank + 1) * num_images]

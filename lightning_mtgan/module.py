@@ -120,7 +120,8 @@ class MultiTaskGAN(lightning.LightningModule):
                 parameter.requires_grad_(name == phase.player)
         gradients.zero()
         terms = phase.losses(batch)
-        self.balancers[phase.name].backward(terms, gradients.parameters)  # type: ignore[operator]
+        with torch.autocast(self.device.type, enabled=False):  # a backward pass follows its forward pass's types
+            self.balancers[phase.name].backward(terms, gradients.parameters)  # type: ignore[operator]
         gradients.average()
         self._steppers[phase.player].step()
         # Autocast keeps the low-precision copies of the parameters that have just moved.
@@ -142,6 +143,8 @@ class MultiTaskGAN(lightning.LightningModule):
     @contextmanager
     def paused(self) -> Iterator[None]:
         """Time spent inside is not training time."""
+        if self.device.type == "cuda":
+            torch.cuda.synchronize(self.device)  # what is still queued is training time
         start = time.perf_counter()
         try:
             yield

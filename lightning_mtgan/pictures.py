@@ -28,10 +28,10 @@ def enlarge(image: Tensor) -> Tensor:
 
 
 def beside_its_channels(image: Tensor) -> Tensor:
-    """Colour images (N, 3, H, W) with their red, green and blue parts to the right: (N, 3, H, 4 W)."""
-    parts = [torch.full_like(image, -1) for _ in range(3)]
-    for channel, part in enumerate(parts):
-        part[:, :] = image[:, channel : channel + 1]
+    """Images (N, C, H, W) with each channel, in grey, to the right: (N, C, H, (1 + C) W); grey stays as it is."""
+    if image.shape[1] == 1:
+        return image
+    parts = [channel.expand_as(image) for channel in image.split(1, dim=1)]
     return torch.cat([image, *parts], dim=3)
 
 

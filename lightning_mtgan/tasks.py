@@ -193,15 +193,21 @@ class Regression(Numbers):
         super().__init__(spec)
         table = torch.tensor(spec.prior or ((-1.0, 1.0),) * spec.size, dtype=torch.float64)
         self._quantiles = table.float()
-        self._mean, self._std = table.mean(1).float(), table.std(1).clamp(min=1e-6).float()
+        self._mean, self._std = table.mean(1), table.std(1).clamp(min=1e-6)
+        self._moments: dict[tuple[torch.device, torch.dtype], tuple[Tensor, Tensor]] = {}
 
     def code(self, target: Tensor) -> Tensor:
         """Numbers (N, size) with mean 0 and deviation 1 over the data."""
-        return (target - self._mean.to(target)) / self._std.to(target)
+        key = (target.device, target.dtype)
+        if key not in self._moments:  # a copy to the device in every step would wait for it
+            self._moments[key] = (self._mean.to(target), self._std.to(target))
+        mean, std = self._moments[key]
+        return (target - mean) / std
 
     def loss(self, prediction: Tensor, target: Tensor) -> Tensor:
         """Smooth L1 of a head's standardised numbers (N, size) against numbers in their own unit."""
-        return smooth_l1_loss(prediction, self.code(target).to(prediction.dtype))
+        code = self.code(target)
+        return smooth_l1_loss(prediction.to(code.dtype), code)
 
     def draw(self, num_images: int, generator: torch.Generator, device: torch.device) -> Tensor:
         """Numbers (N, size), independent, by the inverse of each one's distribution function."""
@@ -254,13 +260,45 @@ def draw_conditions(
     generator: torch.Generator,
     device: torch.device,
     given: Mapping[str, Tensor] | None = None,
+    joint: Mapping[str, Tensor] | None = None,
 ) -> dict[str, Tensor]:
     """A target of each task for each image: as given, and at random for the other tasks.
 
-    Every task is drawn, given or not, so that fixing one leaves the others as they were.
+    Args:
+        tasks: The tasks by name.
+        num_images: Rows of the result.
+        generator: Source of randomness, on the device.
+        device: Where the result is.
+        given: Targets that are fixed, each with ``num_images`` rows.
+        joint: Targets of real images: whole rows are drawn, for each image among those that agree
+            with what is given, so that dependent tasks never contradict each other. Without it
+            every task is drawn by itself, given or not, so that fixing one leaves the others as
+            they were.
     """
-    drawn = {name: task.draw(num_images, generator, device) for name, task in tasks.items()}
-    return {**drawn, **{name: value.to(device) for name, value in (given or {}).items()}}
+    fixed = {name: value.to(device) for name, value in (given or {}).items()}
+    if joint is None:
+        drawn = {name: task.draw(num_images, generator, device) for name, task in tasks.items()}
+    else:
+        rows = _agreeing_rows(joint, fixed, torch.rand(num_images, generator=generator, device=device))
+        drawn = {name: target.to(device)[rows] for name, target in joint.items()}
+    return {**drawn, **fixed}
+
+
+def _agreeing_rows(joint: Mapping[str, Tensor], fixed: Mapping[str, Tensor], where: Tensor) -> Tensor:
+    """For each of (N,) numbers in [0, 1) a row of ``joint``, among those nearest to what is fixed."""
+    num_rows = len(next(iter(joint.values())))
+    if not fixed:
+        return (where * num_rows).long()
+    distance = torch.zeros(len(where), num_rows, device=where.device)
+    for name, value in fixed.items():
+        rows, wanted = joint[name].to(where.device).float(), value.float()
+        scale = rows.std(0).clamp(min=1e-6)
+        gap = (wanted[:, None] - rows[None]).abs() / scale
+        distance += gap if gap.ndim == 2 else gap.mean(2)
+    nearest = distance <= distance.min(dim=1, keepdim=True).values + 1e-6
+    # The floor(where * count)-th of the agreeing rows of each image.
+    order = (where * nearest.sum(1)).long()
+    return (nearest.cumsum(1) > order[:, None]).float().argmax(1)
 
 
 def parse_conditions(tasks: Mapping[str, Task], texts: Sequence[str], num_images: int) -> dict[str, Tensor]:

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any, TypedDict
 
 from torch import Tensor
 
+from lightning_mtgan.errors import UserError
+
 if TYPE_CHECKING:
     from lightning_mtgan.draws import Draws
 
@@ -86,7 +88,10 @@ class TaskSpec:
         measure = None
         if "measure" in plain:
             stored = plain["measure"]
-            measure = getattr(importlib.import_module(stored["module"]), stored["class"])(**stored["arguments"])
+            kind = getattr(importlib.import_module(stored["module"]), stored["class"])
+            if not (isinstance(kind, type) and issubclass(kind, Measure)):
+                raise UserError(f"{stored['module']}.{stored['class']} is no Measure; the checkpoint cannot be trusted")
+            measure = kind(**stored["arguments"])
         return cls(
             name=plain["name"],
             kind=TaskKind(plain["kind"]),
@@ -105,29 +110,38 @@ class DataSpec:
         image_size: Height and width of the images, in pixels.
         num_channels: 1 for grey, 3 for colour.
         tasks: The tasks, in the order of their heads.
+        joint: Targets of the same images by task, each with the same number of rows, where tasks
+            depend on each other: conditions are then drawn as whole rows. None where they are
+            independent.
+
+    Raises:
+        UserError: If two tasks have the same name.
     """
 
     image_size: int
     num_channels: int
     tasks: tuple[TaskSpec, ...] = ()
+    joint: dict[str, Tensor] | None = field(default=None, compare=False)
 
-    def task(self, name: str) -> TaskSpec | None:
-        """The task of that name, or None."""
-        return next((task for task in self.tasks if task.name == name), None)
+    def __post_init__(self) -> None:
+        names = [task.name for task in self.tasks]
+        if len(set(names)) != len(names):
+            raise UserError(f"data.tasks names a task twice ({', '.join(names)}); name each once")
 
     def to_dict(self) -> dict[str, Any]:
-        """The description as plain values, for checkpoints."""
+        """The description as plain values and tensors, for checkpoints."""
         return {
             "image_size": self.image_size,
             "num_channels": self.num_channels,
             "tasks": [task.to_dict() for task in self.tasks],
+            "joint": self.joint,
         }
 
     @classmethod
     def from_dict(cls, plain: Mapping[str, Any]) -> DataSpec:
         """The inverse of ``to_dict``."""
         tasks = tuple(TaskSpec.from_dict(task) for task in plain["tasks"])
-        return cls(plain["image_size"], plain["num_channels"], tasks)
+        return cls(plain["image_size"], plain["num_channels"], tasks, plain["joint"])
 
 
 class Batch(TypedDict, total=False):

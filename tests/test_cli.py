@@ -43,6 +43,13 @@ BAD = {
     "missing config": (["--config=nowhere.yaml"], "config file nowhere.yaml cannot be read"),
     "missing checkpoint": (["--ckpt_path=nowhere.ckpt"], "checkpoint nowhere.ckpt does not exist"),
     "nothing to resume": (["--ckpt_path=last"], "holds no run with a checkpoint"),
+    "unknown strategy": (["--trainer.strategy=foo"], "trainer: "),
+    "no images": (["--data.num_images=0"], "data.num_images is 0"),
+    "a task twice": (["--data.tasks=[red,red]"], "names a task twice"),
+    "evaluator of other data": (
+        ["--data.tasks=[red]", "--fidelity.evaluator.channels=[red,green,blue,more]"],
+        "cannot judge images",
+    ),
     "negative seed": (["--seed_everything=-1"], "seed_everything is -1"),
 }
 
@@ -139,6 +146,13 @@ def test_an_output_folder_that_cannot_be_written(
         (["--config=conf/digits.yaml"], "trained with"),
         (["--data.batch_size=32"], "data.init_args.batch_size = 64, but this run has 32"),
         (["--seed_everything=7"], "seed"),
+        (
+            [
+                "--model.schedulers.generator.class_path=torch.optim.lr_scheduler.StepLR",
+                "--model.schedulers.generator.init_args.step_size=3",
+            ],
+            "model.schedulers",
+        ),
     ],
 )
 def test_a_checkpoint_of_another_game_is_refused_with_both_values(
@@ -149,6 +163,11 @@ def test_a_checkpoint_of_another_game_is_refused_with_both_values(
     error = capfd.readouterr().err
     assert says in error
     assert "but this run has" in error
+
+
+def test_a_finished_run_is_not_resumed(checkpoint: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    assert main([*SMALL, f"--runs={tmp_path}", f"--ckpt_path={checkpoint}", "--trainer.max_steps=2"]) == 2
+    assert "is at step 2; raise --trainer.max_steps above it" in capfd.readouterr().err
 
 
 def test_generate_writes_what_was_asked_for(checkpoint: Path, tmp_path: Path) -> None:

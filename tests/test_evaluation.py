@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from sklearn.datasets import load_digits
 from torch import Tensor
 from torch.utils.data import Dataset
 from torch_fidelity import calculate_metrics
@@ -139,10 +140,14 @@ def test_task_figures_use_what_was_asked_for(evaluator: DigitsEvaluator) -> None
 
 
 def test_splits_do_not_overlap() -> None:
-    train, _ = digits(held_out=False)
-    other, _ = digits(held_out=True)
-    assert len(train) + len(other) == 1797
-    assert Digits().dataset("held_out").images.shape == (360, 8, 8)
+    every = load_digits()
+    train, other = digits(held_out=False), digits(held_out=True)
+    assert (len(train[0]), len(other[0])) == (1437, 360)
+    assert other[1].tolist() == every.target[-360:].tolist()
+    assert train[1].tolist() == every.target[:-360].tolist()
+    assert (other[0].numpy() == (every.images[-360:] * 255 / 16).round()).all()
+    assert torch.equal(Digits().dataset("held_out").images, other[0])
+    assert torch.equal(StackedDigits().dataset("held_out").images, other[0])
 
 
 def test_a_protocol_that_cannot_work_is_refused() -> None:

@@ -16,6 +16,7 @@ from lightning_mtgan.errors import UserError
 from lightning_mtgan.games import MTGAN, Game
 from lightning_mtgan.losses import Hinge, NonSaturating, RelativisticPairing
 from lightning_mtgan.networks import ConvGenerator, ConvTrunk, ProjectionHead, TaskEmbedding, UnconditionalHead
+from lightning_mtgan.pictures import beside_its_channels
 from lightning_mtgan.supervision import AuxiliaryHeads, ContrastiveHeads, TwinHeads
 from lightning_mtgan.types import Batch, DataSpec
 
@@ -42,7 +43,7 @@ GAMES: dict[str, Callable[[], Game]] = {
     "hinge, twin heads": lambda: mtgan(adversarial=Hinge(), supervision=TwinHeads),
     "contrastive heads": lambda: mtgan(supervision=ContrastiveHeads),
     "shared embedding": lambda: mtgan(embedding_owner="shared"),
-    "discriminator's embedding": lambda: mtgan(embedding_owner="discriminator"),
+    "generator's embedding": lambda: mtgan(embedding_owner="generator"),
     "lazy penalty": lambda: mtgan(penalty_every=4),
     "no penalty, no heads": lambda: mtgan(penalty_every=0, supervision=None),
     "unconditional": lambda: mtgan(embedding=None, adversarial_head=UnconditionalHead),
@@ -124,7 +125,6 @@ def test_the_average_holds_exactly_what_sampling_reads(game: Game) -> None:
 def test_the_average_follows_its_half_life() -> None:
     game = mtgan()
     average = ParameterAverage(game, half_life=10, rampup=1.0)
-    name, parameter = next(iter(game.named_parameters()))
     name = next(iter(average.state_dict()))
     parameter = dict(game.named_parameters())[name]
     old = parameter.detach().clone()
@@ -141,6 +141,46 @@ def test_the_condition_reaches_the_image() -> None:
             game.sample(3, {"red": torch.full((3,), digit)}, torch.Generator().manual_seed(0)) for digit in (1, 2)
         ]
     assert not torch.equal(images[0], images[1])
+
+
+@pytest.mark.parametrize("name", ["default", "contrastive heads", "hinge, twin heads", "shared embedding"])
+def test_a_step_never_asks_the_device_for_a_number(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    game = GAMES[name]()
+    for phase in game.phases():  # first turn: constants find their way to the device
+        phase.losses(batch())
+    given = batch()
+
+    def refuse(self: Tensor, *_: object) -> None:
+        raise AssertionError("a host synchronisation inside a step")
+
+    for method in ("item", "tolist", "__bool__", "__int__", "__float__", "cpu", "numpy", "nonzero"):
+        monkeypatch.setattr(Tensor, method, refuse)
+    for phase in game.phases():
+        parameters = list(game.players[phase.player].parameters())
+        WeightedSum().backward(phase.losses(given), parameters)
+
+
+def test_bfloat16_reaches_the_parameters() -> None:
+    game = mtgan()
+    with torch.no_grad():
+        game.discriminator.adversarial.project.weight.normal_()  # type: ignore[union-attr,operator]
+    for phase in game.phases():
+        with torch.autocast("cpu", torch.bfloat16):
+            terms = phase.losses(batch())
+        parameters = dict(game.players[phase.player].named_parameters())
+        WeightedSum().backward(terms, list(parameters.values()))
+        assert all(loss.dtype == torch.float32 for loss in terms.losses.values())
+        silent = [key for key, p in parameters.items() if p.grad is None or p.grad.abs().sum() == 0]
+        # A relativistic loss sees differences of logits, so no gradient reaches their common bias.
+        assert set(silent) <= {"network.adversarial.judge.bias"}
+
+
+def test_grey_images_have_no_channels_to_show() -> None:
+    assert beside_its_channels(torch.zeros(2, 1, 8, 8)).shape == (2, 1, 8, 8)
+    colour = torch.rand(2, 3, 8, 8)
+    shown = beside_its_channels(colour)
+    assert shown.shape == (2, 3, 8, 32)
+    assert torch.equal(shown[:, 2, :, 8:16], colour[:, 0])
 
 
 def test_a_lazy_penalty_is_scaled_by_its_interval() -> None:

@@ -31,8 +31,8 @@ def test_every_coordinate_changes_the_draw() -> None:
 
 
 def test_precision_does_not_change_the_numbers() -> None:
-    single = Draws(1).uniform("x", 5, 2)
-    double = Draws(1, dtype=torch.float64).uniform("x", 5, 2)
+    single = Draws(1).normal("x", 5, 2)
+    double = Draws(1, dtype=torch.float64).normal("x", 5, 2)
     assert double.dtype == torch.float64
     assert torch.equal(single, double.float())
 

@@ -23,7 +23,8 @@ def batch_of(data: StackedDigits, count: int = 64) -> Batch:
 
 def test_specs_survive_a_checkpoint(data: StackedDigits) -> None:
     assert DataSpec.from_dict(data.spec.to_dict()) == data.spec
-    assert Digits().spec.task("digit").size == 10  # type: ignore[union-attr]
+    assert Digits().spec.tasks[0].size == 10
+    assert torch.equal(DataSpec.from_dict(data.spec.to_dict()).joint["red"], data.spec.joint["red"])  # type: ignore[index]
 
 
 def test_specs_do_not_depend_on_the_seed(data: StackedDigits) -> None:
@@ -82,6 +83,35 @@ def test_fixing_one_task_leaves_the_others_as_they_were(data: StackedDigits) -> 
 def test_a_wrong_condition_says_what_would_be_right(data: StackedDigits, text: str, says: str) -> None:
     with pytest.raises(UserError, match=says):
         parse_conditions(make_tasks(data.spec.tasks), [text], 2)
+
+
+def test_dependent_tasks_never_contradict_each_other(data: StackedDigits) -> None:
+    tasks, spec, device = make_tasks(data.spec.tasks), data.spec, torch.device("cpu")
+
+    def draw(*texts: str) -> dict[str, torch.Tensor]:
+        given = parse_conditions(tasks, texts, 300)
+        return draw_conditions(tasks, 300, torch.Generator().manual_seed(0), device, given, spec.joint)
+
+    for wanted in (draw(), draw("red=3"), draw("red=3", "blue=8")):
+        digits = torch.stack([wanted["red"], wanted["green"], wanted["blue"]], dim=1)
+        assert torch.equal(wanted["even"], (digits % 2 == 0).float())
+        assert torch.allclose(wanted["colour"], 2 * wanted["ink"] - 1, atol=1e-5)
+    fixed = draw("red=3", "blue=8")
+    assert fixed["red"].tolist() == [3] * 300
+    assert len(set(fixed["green"].tolist())) == 10  # the free task still varies
+    assert StackedDigits().spec.joint is None  # digits of different channels are independent
+
+
+def test_a_task_named_twice_is_refused() -> None:
+    with pytest.raises(UserError, match="twice"):
+        _ = StackedDigits(tasks=("red", "red")).spec
+
+
+def test_a_checkpoint_cannot_name_any_function_as_a_measure(data: StackedDigits) -> None:
+    plain = data.spec.to_dict()
+    plain["tasks"][-1]["measure"] = {"module": "os", "class": "system", "arguments": {"command": "true"}}
+    with pytest.raises(UserError, match="no Measure"):
+        DataSpec.from_dict(plain)
 
 
 def test_classes_can_be_asked_for_by_label() -> None:

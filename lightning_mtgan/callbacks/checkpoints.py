@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+from pathlib import Path
 from typing import Any
 
 from lightning.pytorch import LightningModule, Trainer
@@ -38,11 +39,25 @@ class Checkpoints(Checkpoint):
         """Go on from the stored best FID."""
         self.best_fid, self.best_kimg = state_dict["best_fid"], state_dict["best_kimg"]
 
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """A resumed run takes the best checkpoint along into its own folder."""
+        run = run_folder(trainer)
+        resumed = trainer.ckpt_path  # type: ignore[attr-defined]
+        if resumed is None or run is None:
+            return
+        best = Path(resumed).with_name("best.ckpt")
+        if not best.exists():
+            self.best_fid = float("inf")
+        elif trainer.is_global_zero:
+            (run / "checkpoints").mkdir(parents=True, exist_ok=True)
+            _copy(best, run / "checkpoints" / "best.ckpt")
+
     def on_train_batch_end(self, trainer: Trainer, pl_module: LightningModule, *_: Any) -> None:
         """Save the last state when it is due, and the best whenever there is one."""
         assert isinstance(pl_module, MultiTaskGAN)
         is_best = self._is_best(pl_module)
-        if is_best or is_due(pl_module, self.every_kimg):
+        is_last = trainer.global_step == trainer.max_steps  # before the final figures, which may fail
+        if is_best or is_last or is_due(pl_module, self.every_kimg):
             self.save(trainer, pl_module, is_best)
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -68,8 +83,13 @@ class Checkpoints(Checkpoint):
             trainer.save_checkpoint(partial)
             if trainer.is_global_zero:
                 if is_best:
-                    copy = folder / "best.ckpt.partial"
-                    shutil.copyfile(partial, copy)
-                    os.replace(copy, folder / "best.ckpt")
+                    _copy(partial, folder / "best.ckpt")
                 os.replace(partial, folder / "last.ckpt")
             distributed.barrier()
+
+
+def _copy(source: Path, target: Path) -> None:
+    """Copy a file whole or not at all."""
+    partial = target.with_name(target.name + ".partial")
+    shutil.copyfile(source, partial)
+    os.replace(partial, target)

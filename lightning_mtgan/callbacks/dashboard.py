@@ -26,23 +26,33 @@ def wandb_logger(mode: WandbMode, name: str, folder: Path) -> WandbLogger | None
     """
     if mode == "off" or rank_zero_only.rank != 0:  # type: ignore[attr-defined]
         return None
-    why_offline = "as asked" if mode == "offline" else _why_offline()
+    if os.environ.get("WANDB_MODE") == "disabled":
+        return None
     os.environ.setdefault("WANDB_SILENT", "true")
-    if why_offline:
-        print(f"W&B is offline ({why_offline}); upload this run later with: wandb sync {folder}/wandb/offline-run-*")
-    return WandbLogger(
-        project="lightning_mtgan",
-        name=f"{name}-{folder.name}",
-        group=name,
-        save_dir=str(folder),
-        offline=bool(why_offline),
+    why_offline = "as asked" if mode == "offline" else _why_offline()
+    if not why_offline:
+        try:
+            return _started(name, folder, offline=False)
+        except Exception as error:  # whatever the server says, a training is worth more than its dashboard
+            why_offline = " ".join(str(error).split())[:120]
+    logger = _started(name, folder, offline=True)
+    print(f"W&B is offline ({why_offline}); upload this run later with: wandb sync {folder}/wandb/offline-run-*")
+    return logger
+
+
+def _started(name: str, folder: Path, offline: bool) -> WandbLogger:
+    logger = WandbLogger(
+        project="lightning_mtgan", name=f"{name}-{folder.name}", group=name, save_dir=str(folder), offline=offline
     )
+    logger.experiment.define_metric("kimg")
+    logger.experiment.define_metric("*", step_metric="kimg")
+    return logger
 
 
 def _why_offline() -> str:
     """Why W&B cannot go online, or an empty string."""
-    if os.environ.get("WANDB_MODE") in ("offline", "disabled"):
-        return f"WANDB_MODE is {os.environ['WANDB_MODE']}"
+    if os.environ.get("WANDB_MODE") == "offline":
+        return "WANDB_MODE is offline"
     base = os.environ.get("WANDB_BASE_URL", "https://api.wandb.ai")
     server = urlparse(base)
     if not os.environ.get("WANDB_API_KEY") and not _has_netrc_entry(server.hostname or ""):

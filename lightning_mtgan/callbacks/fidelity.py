@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 
+from lightning_mtgan import distributed
 from lightning_mtgan.callbacks.schedule import is_due
 from lightning_mtgan.draws import seed_of
 from lightning_mtgan.errors import UserError
@@ -45,6 +47,20 @@ class Fidelity(Callback):
             if protocol.split not in splits:
                 raise UserError(f"fidelity: the data has no split `{protocol.split}`; it has {', '.join(splits)}")
 
+    def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Refuse an evaluator that cannot judge these images, before anything trains."""
+        assert isinstance(pl_module, MultiTaskGAN)
+        images = trainer.datamodule.dataset(self.final.split)  # type: ignore[attr-defined]
+        evaluator = self.evaluator.to(pl_module.device)
+        try:
+            image = images[torch.arange(2)]["image"].to(pl_module.device)
+            evaluator.predictions(image, evaluator.features(image))
+        except Exception as error:
+            raise UserError(
+                f"fidelity.evaluator {type(evaluator).__name__} cannot judge images of shape {tuple(image.shape[1:])} "
+                f"({' '.join(str(error).split())[:120]}); name one made for this data"
+            ) from error
+
     def on_train_batch_end(self, trainer: Trainer, pl_module: LightningModule, *_: Any) -> None:
         """Measure when it is due."""
         assert isinstance(pl_module, MultiTaskGAN)
@@ -63,10 +79,13 @@ class Fidelity(Callback):
         with module.paused(), module.sampling() as game:
             source = generated(game, self.evaluator, seed_of("fidelity", protocol.seed))
             fake = judge(source, protocol.num_images, self.evaluator, tasks, module.device)
-            figures = measure(fake, self._reference(trainer, module, protocol), tasks, protocol)
+            real = self._reference(trainer, module, protocol)
+            # One rank's arithmetic for all: a last bit of difference must not split their decisions.
+            figures = measure(fake, real, tasks, protocol) if trainer.is_global_zero else None
+            figures = distributed.broadcast_object(figures)
         splits = trainer.datamodule.splits  # type: ignore[attr-defined]
         module.figures |= figures
-        module.protocol = describe(protocol, self.evaluator, splits)
+        module.protocol = describe(protocol, real, self.evaluator, splits, module.device)
         for logger in trainer.loggers:
             logger.log_metrics({**figures, "kimg": module.kimg}, step=module.global_step)
 

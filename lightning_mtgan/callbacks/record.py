@@ -38,7 +38,7 @@ class Record(Callback):
             self._write(trainer, pl_module)
 
     def _write(self, trainer: Trainer, module: MultiTaskGAN) -> None:
-        means = distributed.average(torch.stack([value.double() for value in module.losses.values()]))
+        means = distributed.average(torch.stack([value.to(module.dtype) for value in module.losses.values()]))
         losses = {f"loss/{name}": value for name, value in zip(module.losses, means.tolist(), strict=True)}
         now, step = time.perf_counter(), trainer.global_step
         elapsed = now - self._mark - (module.paused_seconds - self._paused_at_mark)

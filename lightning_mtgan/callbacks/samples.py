@@ -75,6 +75,7 @@ class Samples(Callback):
             for logger in trainer.loggers:
                 if isinstance(logger, WandbLogger):
                     logger.log_image("samples", [picture], step=module.global_step)
+                    logger.log_metrics({"kimg": module.kimg}, step=module.global_step)
 
     def conditions(self, game: Game) -> tuple[dict[str, torch.Tensor], list[str]]:
         """Fixed targets by task, one for each row, and the rows' captions."""

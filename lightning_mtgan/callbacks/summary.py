@@ -64,7 +64,7 @@ def print_figures(figures: dict[str, float], protocol: dict[str, Any], folder: P
     table.add_column("figure")
     table.add_column("value", justify="right")
     for name, value in figures.items():
-        table.add_row(name, f"{value:,.0f}" if value == int(value) and abs(value) >= 10 else f"{value:.4g}")
+        table.add_row(name, f"{value:,.0f}" if value.is_integer() and abs(value) >= 10 else f"{value:.4g}")
     console = Console()
     console.print(table)
     if protocol:

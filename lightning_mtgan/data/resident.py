@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from typing import Any
 
 import lightning
-import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
@@ -79,5 +78,5 @@ class ResidentDataModule(lightning.LightningDataModule, ABC):
             batch_size=None,
             num_workers=self.num_workers,
             persistent_workers=self.num_workers > 0,
-            pin_memory=torch.cuda.is_available(),
+            pin_memory=trainer.strategy.root_device.type == "cuda",
         )

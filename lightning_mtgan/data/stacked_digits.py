@@ -11,9 +11,12 @@ from torch import Tensor
 from lightning_mtgan.data.handwriting import SOURCE, digits
 from lightning_mtgan.data.resident import ResidentDataModule, ResidentImages
 from lightning_mtgan.draws import seed_of
+from lightning_mtgan.errors import UserError
 from lightning_mtgan.tasks import MeanColour, TextureEnergy, quantiles
 from lightning_mtgan.types import DataSpec, TaskKind, TaskSpec
 
+NUM_PRIOR = 16_384
+"""Stacks behind priors and joint conditions."""
 CHANNELS = ("red", "green", "blue")
 StackedTask = Literal["red", "green", "blue", "even", "ink", "colour", "texture"]
 
@@ -79,6 +82,8 @@ class StackedDigits(ResidentDataModule):
         num_workers: int = 0,
     ) -> None:
         super().__init__(batch_size, seed, num_workers)
+        if num_images < 1:
+            raise UserError(f"data.num_images is {num_images}; it must be at least 1")
         self.num_images = num_images
         self.tasks = tuple(tasks)
 
@@ -90,8 +95,19 @@ class StackedDigits(ResidentDataModule):
 
     @property
     def spec(self) -> DataSpec:
-        """8 x 8 pixels, three channels, and the tasks that were asked for."""
-        return DataSpec(8, len(CHANNELS), tuple(self._task(name) for name in self.tasks))
+        """8 x 8 pixels, three channels, and the tasks that were asked for.
+
+        Digits of different channels are independent; every other task follows from the same image.
+        """
+        tasks = tuple(self._task(name) for name in self.tasks)
+        return DataSpec(8, len(CHANNELS), tasks, None if set(self.tasks) <= set(CHANNELS) else self._joint(tasks))
+
+    def _joint(self, tasks: Sequence[TaskSpec]) -> dict[str, Tensor]:
+        """The targets of the same stacks."""
+        sample = self._sample()
+        image = sample["image"].float() / 127.5 - 1
+        found = {**sample["targets"], **{task.name: task.measure(image) for task in tasks if task.measure}}
+        return {task.name: found[task.name] for task in tasks}
 
     def _task(self, name: str) -> TaskSpec:
         if name in CHANNELS:
@@ -109,4 +125,5 @@ class StackedDigits(ResidentDataModule):
 
     def _sample(self) -> dict[str, Any]:
         """Stacks to read priors from: the same for every seed, so that specs never differ by seed."""
-        return StackedImages(False, 4096, seed_of("stacked digits", "prior"), ("even", "ink"))[torch.arange(4096)]
+        names = (*CHANNELS, "even", "ink")
+        return StackedImages(False, NUM_PRIOR, seed_of("stacked digits", "prior"), names)[torch.arange(NUM_PRIOR)]

@@ -7,5 +7,6 @@ from lightning_mtgan.evaluation.evaluator import Evaluator
 from lightning_mtgan.evaluation.measurement import Judged, Protocol, describe, generated, judge, measure, stored
 
 register_feature_extractor("mtgan-stacked-digits", DigitsExtractor)
+register_feature_extractor("mtgan-digits", DigitsExtractor)
 
 __all__ = ["DigitsEvaluator", "Evaluator", "Judged", "Protocol", "describe", "generated", "judge", "measure", "stored"]

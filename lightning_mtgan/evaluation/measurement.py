@@ -31,8 +31,10 @@ class Protocol:
     """How a figure was measured; it is written beside every figure.
 
     Args:
-        num_images: Generated images behind FID, KID, modes and task accuracy, and real images.
-        num_neighbour_images: Images on each side behind precision, recall, density and coverage.
+        num_images: Generated images behind FID, KID, modes and task accuracy, and real images as far
+            as the split has so many.
+        num_neighbour_images: Images on each side behind precision, recall, density and coverage, as
+            far as there are so many.
         num_neighbours: k of these four.
         kid_subsets: Subsets of KID.
         kid_subset_size: Images in each.
@@ -81,6 +83,8 @@ def judge(
     source: Source, num_images: int, evaluator: Evaluator, tasks: Sequence[TaskSpec], device: torch.device
 ) -> Judged:
     """Judge images in batches; each rank takes every R-th batch, all get the rows of all, in order."""
+    tf32 = torch.backends.cudnn.allow_tf32
+    torch.backends.cudnn.allow_tf32 = False  # features must not depend on the generation of the GPU
     mine: list[tuple[int, Tensor, dict[str, Tensor], dict[str, Tensor]]] = []
     measures = {task.name: task.measure for task in tasks if task.measure is not None}
     evaluator = evaluator.to(device)
@@ -93,6 +97,7 @@ def judge(
         predictions |= {name: measured(image.float() / 127.5 - 1) for name, measured in measures.items()}
         rows = (features.float().cpu(), _to_cpu(predictions), _to_cpu(wanted))
         mine.append((number, *rows))
+    torch.backends.cudnn.allow_tf32 = tf32
     every = sorted((row for rank in distributed.gather_objects(mine) for row in rank), key=lambda row: row[0])
     return Judged(
         torch.cat([row[1] for row in every]),
@@ -144,6 +149,11 @@ def measure(fake: Judged, real: Judged, tasks: Sequence[TaskSpec], protocol: Pro
         tasks: The tasks of the data.
         protocol: How to measure.
     """
+    if len(real.features) <= protocol.num_neighbours:
+        raise UserError(
+            f"split `{protocol.split}` has {len(real.features)} images, too few for "
+            f"{protocol.num_neighbours} neighbours; lower num_neighbours"
+        )
     statistics = [fid_features_to_statistics(judged.features.double()) for judged in (fake, real)]
     fid = fid_statistics_to_metric(*statistics, verbose=False)["frechet_inception_distance"]
     subset = min(protocol.kid_subset_size, len(fake.features), len(real.features))
@@ -190,10 +200,18 @@ def task_figures(fake: Judged, tasks: Sequence[TaskSpec]) -> dict[str, float]:
     return dict(pairs)
 
 
-def describe(protocol: Protocol, evaluator: Evaluator, splits: Mapping[str, str]) -> dict[str, Any]:
-    """The protocol in full, for ``summary.json``: also the extractor, its checksum, and the splits."""
+def describe(
+    protocol: Protocol, real: Judged, evaluator: Evaluator, splits: Mapping[str, str], device: torch.device
+) -> dict[str, Any]:
+    """The protocol in full, for ``summary.json``: numbers as they were used, extractor, splits, device."""
+    num_real = len(real.features)
     return {
         **asdict(protocol),
+        "num_real_images": num_real,
+        "num_real_neighbour_images": min(protocol.num_neighbour_images, num_real),
+        "kid_subset_size": min(protocol.kid_subset_size, protocol.num_images, num_real),
+        "images_per_batch": BATCH,
+        "device": device.type,
         "extractor": evaluator.get_name(),
         "extractor_checksum": evaluator.checksum,
         "resize": "none",

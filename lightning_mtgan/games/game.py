@@ -68,7 +68,7 @@ class Game(nn.Module, ABC):
             num_images: How many.
             condition: Targets by task, each with ``num_images`` rows; tasks that are missing are
                 drawn from the data's distribution.
-            generator: Source of randomness, on this Game's device.
+            generator: Source of randomness, on this Game's device; None: other images at every call.
 
         Returns:
             Images (num_images, C, H, W) in [-1, 1].
@@ -83,7 +83,7 @@ class Game(nn.Module, ABC):
         self, num_images: int, generator: torch.Generator, given: Mapping[str, Tensor] | None = None
     ) -> dict[str, Tensor]:
         """A target of each task for each image: as given, and at random for the others."""
-        return draw_conditions(self.tasks, num_images, generator, self.device, given)
+        return draw_conditions(self.tasks, num_images, generator, self.device, given, self.spec.joint)
 
     def check(self) -> None:
         """Make sure that each parameter has exactly one owner and each phase a player.

@@ -157,7 +157,7 @@ class MTGAN(Game):
     def fake(self, draws: Draws, targets: Mapping[str, Tensor], like: Tensor) -> Tensor:
         """Generated images (N, C, H, W), one for each row of ``like``."""
         latent = draws.normal("latent", len(like), self.generator.latent_dim)
-        return self.generator(latent, self.condition(targets, like))
+        return self.generator(latent, self.condition(targets, like)).to(like.dtype)
 
     def discriminator_losses(self, batch: Batch) -> Terms:
         """L_adv, the tasks' losses, and the means r1 and r2 of 1/2 ||grad d||^2 (weight: γ)."""
@@ -217,7 +217,7 @@ class MTGAN(Game):
         condition = self.condition(targets, image[: len(next(iter(targets.values())))] if targets else image)
         if targets:
             condition = condition.repeat(len(image) // len(condition), 1)
-        return features, self.discriminator.adversarial(features, condition)
+        return features, self.discriminator.adversarial(features, condition).to(image.dtype)
 
     def _task_losses(self, fake: Tensor, features: Tensor, targets: Mapping[str, Tensor]) -> dict[str, Tensor]:
         supervision = self.discriminator.supervision
@@ -231,7 +231,9 @@ class MTGAN(Game):
         generator: torch.Generator | None = None,
     ) -> Tensor:
         """Images (num_images, C, H, W) in [-1, 1] that show the condition."""
-        generator = generator or torch.Generator(self.device)
+        if generator is None:
+            generator = torch.Generator(self.device)
+            generator.seed()
         targets = self.draw_conditions(num_images, generator, condition)
         latent = torch.randn(num_images, self.generator.latent_dim, generator=generator, device=self.device)
         latent = latent.to(next(self.generator.parameters()).dtype)

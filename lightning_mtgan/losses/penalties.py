@@ -19,5 +19,6 @@ def squared_gradient_norms(logits: Tensor, image: Tensor) -> Tensor:
     Returns:
         (N,), differentiable with respect to the discriminator's parameters.
     """
-    (gradient,) = torch.autograd.grad(logits.sum(), image, create_graph=True)
+    with torch.autocast(image.device.type, enabled=False):
+        (gradient,) = torch.autograd.grad(logits.sum(), image, create_graph=True)
     return 0.5 * gradient.square().flatten(1).sum(1)
