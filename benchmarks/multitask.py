@@ -4,7 +4,7 @@ Every row is ``python train.py`` with the keys of the row and nothing else chang
 seen, same networks, same evaluation. Rows are appended to a file as they finish; a second call goes
 on where the first one stopped.
 
-    python benchmarks/multitask.py                  # everything: about 35 minutes on 2 cores
+    python benchmarks/multitask.py                  # everything: about 40 minutes on 2 cores
     python benchmarks/multitask.py --table          # only print what is there
 """
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -83,11 +84,33 @@ def judge(
     source: Source, num_images: int, evaluator: Evaluator, tasks: Sequence[TaskSpec], device: torch.device
 ) -> Judged:
     """Judge images in batches; each rank takes every R-th batch, all get the rows of all, in order."""
-    tf32 = torch.backends.cudnn.allow_tf32
-    torch.backends.cudnn.allow_tf32 = False  # features must not depend on the generation of the GPU
+    with _full_float32():
+        mine = _judge_share(source, num_images, evaluator.to(device), tasks, device)
+    every = sorted((row for rank in distributed.gather_objects(mine) for row in rank), key=lambda row: row[0])
+    return Judged(
+        torch.cat([row[1] for row in every]),
+        {name: torch.cat([row[2][name] for row in every]) for name in every[0][2]},
+        {name: torch.cat([row[3][name] for row in every]) for name in every[0][3]},
+    )
+
+
+@contextmanager
+def _full_float32() -> Iterator[None]:
+    """No TF32 convolutions inside: features must not depend on the generation of the GPU."""
+    before = torch.backends.cudnn.allow_tf32
+    torch.backends.cudnn.allow_tf32 = False
+    try:
+        yield
+    finally:
+        torch.backends.cudnn.allow_tf32 = before
+
+
+def _judge_share(
+    source: Source, num_images: int, evaluator: Evaluator, tasks: Sequence[TaskSpec], device: torch.device
+) -> list[tuple[int, Tensor, dict[str, Tensor], dict[str, Tensor]]]:
+    """This rank's batches: number, features, predictions and what was wanted, on the CPU."""
     mine: list[tuple[int, Tensor, dict[str, Tensor], dict[str, Tensor]]] = []
     measures = {task.name: task.measure for task in tasks if task.measure is not None}
-    evaluator = evaluator.to(device)
     starts = range(0, num_images, BATCH)
     for number in range(distributed.rank(), len(starts), distributed.world_size()):
         image, wanted = source(number, min(BATCH, num_images - starts[number]))
@@ -97,13 +120,7 @@ def judge(
         predictions |= {name: measured(image.float() / 127.5 - 1) for name, measured in measures.items()}
         rows = (features.float().cpu(), _to_cpu(predictions), _to_cpu(wanted))
         mine.append((number, *rows))
-    torch.backends.cudnn.allow_tf32 = tf32
-    every = sorted((row for rank in distributed.gather_objects(mine) for row in rank), key=lambda row: row[0])
-    return Judged(
-        torch.cat([row[1] for row in every]),
-        {name: torch.cat([row[2][name] for row in every]) for name in every[0][2]},
-        {name: torch.cat([row[3][name] for row in every]) for name in every[0][3]},
-    )
+    return mine
 
 
 def _to_cpu(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
