@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -17,8 +16,8 @@ from lightning_mtgan.types import DataSpec
 KEY = "lightning_mtgan"
 """Where a checkpoint says what it is a checkpoint of."""
 
-FREE_KEYS = ("data.init_args.num_workers",)
-"""Keys of model and data that only say how fast or where, and may change on resume, as all of fidelity may."""
+FOLDER, LAST, PREVIOUS, BEST = "checkpoints", "last.ckpt", "previous.ckpt", "best.ckpt"
+"""Where a run's checkpoints are."""
 
 
 def read(path: Path) -> dict[str, Any]:
@@ -40,63 +39,6 @@ def read(path: Path) -> dict[str, Any]:
             f"checkpoint {path} was not written by lightning_mtgan; use one from runs/*/version_*/checkpoints"
         )
     return content
-
-
-def newest(runs: Path, name: str) -> Path:
-    """The last checkpoint of the newest run of a configuration.
-
-    Raises:
-        UserError: If there is none.
-    """
-    found = {
-        int(match.group(1)): path
-        for path in (runs / name).glob("version_*/checkpoints/last.ckpt")
-        if (match := re.fullmatch(r"version_(\d+)", path.parents[1].name))
-    }
-    if not found:
-        raise UserError(
-            f"ckpt_path is last, but {runs / name} holds no run with a checkpoint; train first, or give a path"
-        )
-    return found[max(found)]
-
-
-def flatten(tree: Any, prefix: str = "") -> dict[str, Any]:
-    """A nested configuration as dotted keys."""
-    if not isinstance(tree, Mapping):
-        return {prefix: tree}
-    flat: dict[str, Any] = {}
-    for key, value in tree.items():
-        flat |= flatten(value, f"{prefix}.{key}" if prefix else str(key))
-    return flat
-
-
-def compare(stored: Mapping[str, Any], present: Mapping[str, Any], path: Path) -> list[str]:
-    """What a resumed run changes: refused where networks or data differ, else told line by line.
-
-    Args:
-        stored: The configuration in the checkpoint.
-        present: The configuration of the run that resumes.
-        path: The checkpoint, for the message.
-
-    Raises:
-        UserError: With the key and both values, if the Game or the data differ.
-    """
-    before, now = flatten(stored), flatten(present)
-    lines = []
-    for key in sorted(before.keys() | now.keys()):
-        old, new = before.get(key, "not set"), now.get(key, "not set")
-        if old == new or key in FREE_KEYS or key.startswith("fidelity."):
-            continue
-        group, _, rest = key.partition(".")
-        scheduled = group == "optimizers" and rest.split(".")[0] in (stored.get("schedulers") or {})
-        if group in ("game", "data", "seed", "schedulers") or scheduled:
-            name = key if group in ("data", "seed") else f"model.{key}"
-            raise UserError(
-                f"checkpoint {path} was trained with {name} = {old}, but this run has {new}; "
-                "resume with the same networks, data and schedules, or start a new run"
-            )
-        lines.append(f"resuming with {key if group == 'ema' else f'model.{key}'} = {new} (was {old})")
-    return lines
 
 
 def build_game(content: Mapping[str, Any], path: Path, averaged: bool = True) -> Game:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import re
 import sys
 import warnings
@@ -16,13 +17,15 @@ from typing import Any
 import torch
 from lightning.pytorch import LightningDataModule, Trainer
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI, SaveConfigCallback
-from lightning.pytorch.loggers import CSVLogger
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
+from lightning.pytorch.utilities.rank_zero import rank_zero_only
 
-from lightning_mtgan import callbacks, checkpoint, config_files
+from lightning_mtgan import callbacks, config_files, processes, resume
 from lightning_mtgan.callbacks.dashboard import WandbMode, wandb_logger
-from lightning_mtgan.errors import UserError
-from lightning_mtgan.messages import out_of_memory, parser_sentence, user_error_in
+from lightning_mtgan.callbacks.metrics_file import MetricsFile, new_folder
+from lightning_mtgan.checkpoint import KEY
+from lightning_mtgan.errors import Interrupted, RunFailed, UserError
+from lightning_mtgan.messages import is_disk_full, out_of_memory, parser_sentence, user_error_in
 from lightning_mtgan.module import MultiTaskGAN, check_precision
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -69,7 +72,15 @@ class TrainingCommand(LightningCLI):
         )
         run.add_argument("--runs", type=str, default="runs", help="folder of all runs")
         run.add_argument(
-            "--ckpt_path", type=str | None, help="checkpoint to resume: a path, or `last` for the newest run"
+            "--ckpt_path",
+            type=str | None,
+            help="checkpoint to resume: a path; `last` for the newest run; `auto`, which begins a run if there is none",
+        )
+        run.add_argument(
+            "--collective_timeout",
+            type=float,
+            default=600.0,
+            help="seconds that ranks wait for each other before the run ends; more than rank 0 needs to measure alone",
         )
         run.add_argument("--wandb", type=WandbMode, default="auto", help="Weights & Biases: auto, offline or off")
         for group, callback in GROUPS.items():
@@ -83,38 +94,43 @@ class TrainingCommand(LightningCLI):
         files, keys, others = config_files.split(self._arguments)
         base = [DEFAULT_CONFIG] if DEFAULT_CONFIG.exists() else []  # not there when the package alone is installed
         merged = config_files.merged([*base, *files], keys)
+        merged = config_files.overlay(merged, processes.as_launched(os.environ))
         try:
             self.config = parser.parse_args(["--config", json.dumps(merged), *others])
         except ArgumentError as error:
             known = [
                 *parser.get_defaults().keys(),
-                *checkpoint.flatten(config_files.merged([*base, *files], {})),
+                *resume.flatten(config_files.merged([*base, *files], {})),
             ]
             raise UserError(parser_sentence(error.message, [key.replace(".init_args", "") for key in known])) from error
         check_precision(self.config.trainer.precision)
         if self.config.seed_everything is True or self.config.seed_everything < 0:
             raise UserError(f"seed_everything is {self.config.seed_everything}; give a whole number from 0 on")
+        if self.config.collective_timeout <= 0:
+            raise UserError(f"collective_timeout is {self.config.collective_timeout}; give seconds, more than 0")
+        for key, instead in (
+            ("accumulate_grad_batches", "--data.micro_batches, which splits a batch"),
+            ("gradient_clip_val", "--model.max_gradient_norms, one for each player"),
+            ("sync_batchnorm", "lightning_mtgan.networks.GlobalBatchNorm in the networks"),
+        ):
+            if self.config.trainer.get(key) not in (None, False, 1, 0):
+                raise UserError(f"trainer.{key} is not for networks that move in turn; use {instead}")
         self.runs = Path(self.config.runs)
         self.name = self.config.name or (files[-1] if files else DEFAULT_CONFIG).stem
         self.config.name = self.name  # so that the run's own config.yaml repeats it under the same name
-        self.resume_from = self._resume_from()
-
-    def _resume_from(self) -> Path | None:
-        path = self.config.ckpt_path
-        if path is None:
-            return None
-        return checkpoint.newest(self.runs, self.name) if path == "last" else Path(path)
 
     def before_instantiate_classes(self) -> None:
         """Everything that can be refused without building a network is refused here."""
         self.plain = self._plain_config()
-        if self.resume_from is not None:
-            content = checkpoint.read(self.resume_from)
-            for line in checkpoint.compare(content[checkpoint.KEY]["config"] or {}, self.plain, self.resume_from):
+        asked = self.config.ckpt_path
+        self.resume = resume.find(asked, self.runs, self.name) if asked is not None else None
+        if self.resume is not None:
+            stored = self.resume.content[KEY]["config"] or {}
+            for line in resume.compare(stored, self.plain, self.resume.path):
                 print(line)
-            step, last = content["global_step"], self.config.trainer.max_steps
-            if 0 <= last <= step:
-                raise UserError(f"checkpoint {self.resume_from} is at step {step}; raise --trainer.max_steps above it")
+            step, last = self.resume.step, self.config.trainer.max_steps
+            if 0 <= last < step or (last == step and self.resume.is_complete):
+                raise UserError(f"checkpoint {self.resume.path} is at step {step}; raise --trainer.max_steps above it")
         try:
             self.runs.mkdir(parents=True, exist_ok=True)
             probe = self.runs / ".writable"
@@ -148,12 +164,14 @@ class TrainingCommand(LightningCLI):
         elif self.config.trainer.logger is False:
             self.save_config_callback = None  # it would write into the current folder
         try:
-            return super().instantiate_trainer(**kwargs)
+            trainer = super().instantiate_trainer(**kwargs)
         except ValueError as error:
             raise UserError(f"trainer: {error}") from error
+        processes.set_up(trainer, self.config.collective_timeout)
+        return trainer
 
     def _instantiate_trainer(self, config: dict[str, Any], callbacks_: list[Any]) -> Trainer:
-        ours = [*callbacks_, callbacks.Record()]
+        ours = [callbacks.StopSignals(), *callbacks_, callbacks.Record()]
         if config["enable_progress_bar"] is not False:
             ours.append(callbacks.Progress())
         return super()._instantiate_trainer(config, [*ours, callbacks.Summary()])
@@ -164,31 +182,54 @@ class TrainingCommand(LightningCLI):
         Raises:
             UserError: If the ranks cannot divide the batch; said before any of them is started.
         """
-        batch_size, ranks = self.datamodule.batch_size, self.trainer.world_size
-        if batch_size % ranks:
-            raise UserError(
-                f"data.batch_size {batch_size} cannot be divided by {ranks} processes; use a multiple of {ranks}"
-            )
+        self._check_division()
         if self.config.trainer.logger is None and not self.config.trainer.fast_dev_run:
-            csv = CSVLogger(self.runs, self.name, flush_logs_every_n_steps=1)
-            _ = csv.experiment  # makes the run's folder, which W&B would otherwise find first
-            wandb = wandb_logger(self.config.wandb, self.name, Path(csv.log_dir))
-            self.trainer.loggers = [csv, wandb] if wandb is not None else [csv]
-        resume = str(self.resume_from) if self.resume_from is not None else None
-        self.trainer.fit(self.model, self.datamodule, ckpt_path=resume, weights_only=True)
+            self.trainer.loggers = self._loggers()
+        path = str(self.resume.path) if self.resume is not None else None
+        if self.resume is not None and self.resume.step == self.config.trainer.max_steps:
+            processes.only_finish(self.trainer)
+        with processes.ending_together(self.trainer):
+            self.trainer.fit(self.model, self.datamodule, ckpt_path=path, weights_only=True)
+
+    def _check_division(self) -> None:
+        batch_size, parts, ranks = self.datamodule.batch_size, self.datamodule.micro_batches, self.trainer.world_size
+        if batch_size % (ranks * parts):
+            split = f"{ranks} processes" + (f" of {parts} micro-batches each" if parts > 1 else "")
+            raise UserError(
+                f"data.batch_size {batch_size} cannot be divided by {split}; use a multiple of {ranks * parts}"
+            )
+
+    def _loggers(self) -> list[Any]:
+        """Where figures go: the run's own folder, and W&B."""
+        folder, goes_on = self.runs / self.name, self.resume is not None and self.resume.folder is not None
+        if goes_on:
+            folder = self.resume.folder  # type: ignore[union-attr,assignment]
+        elif rank_zero_only.rank == 0:  # type: ignore[attr-defined]
+            folder = new_folder(folder)
+        table = MetricsFile(folder, after=self.resume.step if goes_on else None)  # type: ignore[union-attr]
+        wandb = wandb_logger(self.config.wandb, self.name, folder, self.resume.wandb_id if self.resume else None)
+        return [table, wandb] if wandb is not None else [table]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """``train.py``: returns the exit code, 2 for a mistake in the input.
+    """``train.py``: returns the exit code, 2 for a mistake in the input, 1 for a run that cannot go on.
 
     Args:
         arguments: Command line; the process's own when None.
     """
-    with user_errors():
-        quiet_lightning()
-        TrainingCommand(sys.argv[1:] if arguments is None else arguments).train()
-        return 0
-    return 2
+    try:
+        with user_errors():
+            quiet_lightning()
+            TrainingCommand(sys.argv[1:] if arguments is None else arguments).train()
+            return 0
+        return 2
+    except Interrupted as stop:
+        if rank_zero_only.rank == 0:  # type: ignore[attr-defined]
+            print(stop)
+        return stop.exit_code
+    except RunFailed as failure:
+        print(f"error: {' '.join(str(failure).split())}", file=sys.stderr)
+        return 1
 
 
 @contextmanager
@@ -202,6 +243,11 @@ def user_errors() -> Iterator[None]:
             sentence = " ".join(str(mistake or error).split())
         elif isinstance(error, MemoryError | torch.OutOfMemoryError) or _is_out_of_memory(error):
             sentence = out_of_memory(str(error))
+        elif is_disk_full(error):
+            raise RunFailed(
+                f"{getattr(error, 'filename', None) or 'a file'} cannot be written "
+                f"({getattr(error, 'strerror', error)}); make room, then go on with --ckpt_path last"
+            ) from error
         else:
             raise
         print(f"error: {sentence}", file=sys.stderr)

@@ -5,7 +5,7 @@ Every function works unchanged in a single process.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -91,6 +91,25 @@ def gather(tensor: Tensor) -> Tensor:
     return _Gather.apply(tensor) if _active() else tensor
 
 
+class _Total(torch.autograd.Function):
+    """The sum over ranks; its adjoint is itself, so penalties may pass through it any number of times."""
+
+    @staticmethod
+    def forward(ctx: Any, tensor: Tensor) -> Tensor:
+        total = tensor.clone(memory_format=torch.contiguous_format)
+        dist.all_reduce(total)
+        return total
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> Tensor:
+        return _Total.apply(gradient)
+
+
+def total(tensor: Tensor) -> Tensor:
+    """The sum of a tensor over all ranks, with gradients to every rank, for losses as in ``gather``."""
+    return _Total.apply(tensor) if _active() else tensor
+
+
 def gather_objects(value: Any) -> list[Any]:
     """One value of each rank, in rank order."""
     if not _active():
@@ -100,43 +119,88 @@ def gather_objects(value: Any) -> list[Any]:
     return values
 
 
+def first_difference(tensors: Mapping[str, Tensor]) -> str | None:
+    """The name of the first tensor whose bits are not the same on all ranks, or None.
+
+    Every rank must pass the same names. What travels is two sums for each tensor.
+    """
+    if not _active() or not tensors:
+        return None
+    sums = torch.stack([_checksums(tensor) for tensor in tensors.values()])
+    everyone = torch.empty((world_size() * len(sums), 2), dtype=sums.dtype, device=sums.device)
+    dist.all_gather_into_tensor(everyone, sums)
+    ranks = everyone.view(world_size(), *sums.shape)
+    differs = (ranks != ranks[0]).any(2).any(0)
+    return next((name for name, wrong in zip(tensors, differs.tolist(), strict=True) if wrong), None)
+
+
+def _checksums(tensor: Tensor) -> Tensor:
+    """Sums of the bits as integers and of their squares, int64 (2,): what one adds, the other does not forgive."""
+    whole = {1: torch.int8, 2: torch.int16, 4: torch.int32, 8: torch.int64}[tensor.element_size()]
+    bits = tensor.detach().contiguous().view(whole)
+    bits = bits.int() if tensor.element_size() < 4 else bits
+    return torch.stack([bits.sum(dtype=torch.int64), (bits * bits).sum(dtype=torch.int64)])
+
+
 class FlatGradients:
     """The gradients of one player in one piece of memory, so that one all-reduce averages them.
 
     A parameter that a phase does not reach has the gradient zero, on one rank as on many: which
-    parameters move never depends on the number of processes.
+    parameters move never depends on the number of processes. A few numbers travel behind the
+    gradients, so that ranks can agree on something without a collective of its own.
 
     Args:
         parameters: The player's parameters, in a fixed order, on their final device.
+        num_notes: How many numbers travel along.
     """
 
-    def __init__(self, parameters: Iterable[torch.nn.Parameter]) -> None:
+    def __init__(self, parameters: Iterable[torch.nn.Parameter], num_notes: int = 0) -> None:
         self.parameters = list(parameters)
         self._buffers: list[Tensor] = []
         self._views: list[tuple[torch.nn.Parameter, Tensor]] = []
-        kinds = dict.fromkeys((parameter.dtype, parameter.device) for parameter in self.parameters)
-        for dtype, device in kinds:
+        kinds = list(dict.fromkeys((parameter.dtype, parameter.device) for parameter in self.parameters))
+        for index, (dtype, device) in enumerate(kinds):
             members = [p for p in self.parameters if p.dtype == dtype and p.device == device]
-            buffer = torch.zeros(sum(p.numel() for p in members), dtype=dtype, device=device)
+            tail = num_notes if index == 0 else 0
+            buffer = torch.zeros(sum(p.numel() for p in members) + tail, dtype=dtype, device=device)
             self._buffers.append(buffer)
-            pieces: Sequence[Tensor] = buffer.split([p.numel() for p in members])
+            pieces: Sequence[Tensor] = buffer[: len(buffer) - tail].split([p.numel() for p in members])
             self._views += [(p, piece.view_as(p)) for p, piece in zip(members, pieces, strict=True)]
+        self.notes = self._buffers[0][len(self._buffers[0]) - num_notes :]
+        """The numbers that travel along: written before ``average``, their sums over ranks after it."""
 
     def zero(self) -> None:
-        """Set every gradient to zero and make ``.grad`` point into the flat memory."""
+        """Set every gradient and note to zero and make ``.grad`` point into the flat memory."""
         for buffer in self._buffers:
             buffer.zero_()
         for parameter, view in self._views:
             if parameter.grad is not view:
                 parameter.grad = view
 
-    def average(self) -> None:
-        """Replace the gradients by their mean over ranks: one all-reduce of this player alone."""
-        if not _active():
-            return
+    def are_finite(self) -> Tensor:
+        """Whether each gradient of this rank, and each note, is a finite number; a bool on the device."""
+        self._collect()
+        return torch.stack([buffer.isfinite().all().to(self.notes.device) for buffer in self._buffers]).all()
+
+    def average(self, parts: int = 1) -> None:
+        """Replace the gradients by their mean over ranks and parts: one all-reduce of this player alone.
+
+        Args:
+            parts: Backward passes that have added to the gradients.
+        """
+        self._collect()
+        if _active():
+            for buffer in self._buffers:
+                dist.all_reduce(buffer)
+        if parts * world_size() > 1:
+            notes = self.notes.clone()
+            for buffer in self._buffers:
+                buffer /= parts * world_size()
+            self.notes.copy_(notes)
+
+    def _collect(self) -> None:
+        """Bring gradients that somebody put elsewhere into the flat memory."""
         for parameter, view in self._views:
             if parameter.grad is not view and parameter.grad is not None:
                 view.copy_(parameter.grad)
                 parameter.grad = view
-        for buffer in self._buffers:
-            average(buffer)

@@ -31,6 +31,8 @@ class Draws:
         world_size: Number of processes.
         device: Where the numbers are drawn.
         dtype: Type of the floating-point numbers returned.
+        part: Index of the micro-batch.
+        parts: Micro-batches that the global batch is split into, one after the other.
     """
 
     seed: int
@@ -40,20 +42,27 @@ class Draws:
     world_size: int = 1
     device: torch.device | str = "cpu"
     dtype: torch.dtype = torch.float32
+    part: int = 0
+    parts: int = 1
 
     def at(self, phase: str) -> Draws:
         """The same draws under another name of the phase."""
         return replace(self, phase=phase)
+
+    def of_part(self, part: int, parts: int) -> Draws:
+        """The draws for one micro-batch of several."""
+        return replace(self, part=part, parts=parts)
 
     def generator(self, purpose: str) -> torch.Generator:
         """A generator at the state that belongs to (seed, step, phase, purpose)."""
         return torch.Generator(self.device).manual_seed(seed_of(self.seed, self.step, self.phase, purpose))
 
     def normal(self, purpose: str, num_images: int, *shape: int) -> Tensor:
-        """Standard normal numbers for this rank's images: (num_images, *shape)."""
-        size = (num_images * self.world_size, *shape)
+        """Standard normal numbers for this rank's images of this micro-batch: (num_images, *shape)."""
+        size = (num_images * self.world_size * self.parts, *shape)
         numbers = torch.randn(size, generator=self.generator(purpose), device=self.device, dtype=torch.float32)
         return self._slice(numbers, num_images).to(self.dtype)
 
     def _slice(self, numbers: Tensor, num_images: int) -> Tensor:
-        return numbers[self.rank * num_images : (self.rank + 1) * num_images]
+        first = (self.part * self.world_size + self.rank) * num_images
+        return numbers[first : first + num_images]

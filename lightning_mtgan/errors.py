@@ -1,4 +1,4 @@
-"""The one exception that a user's mistake raises: a sentence, not a traceback."""
+"""What ends a program with one sentence and no traceback."""
 
 
 class UserError(Exception):
@@ -6,3 +6,24 @@ class UserError(Exception):
 
     The command line prints it as one line and exits with code 2.
     """
+
+
+class RunFailed(Exception):
+    """A training that cannot go on, through no mistake in the input: its losses, its ranks, its disk.
+
+    The message says what happened and where to go on from. The command line prints it as one line
+    and exits with code 1.
+    """
+
+
+class Interrupted(Exception):
+    """A training that was asked to stop, and did so in order.
+
+    Args:
+        message: What was saved and how to go on.
+        exit_code: 0 for a pre-emption, 130 for Ctrl-C.
+    """
+
+    def __init__(self, message: str, exit_code: int) -> None:
+        super().__init__(message)
+        self.exit_code = exit_code

@@ -5,21 +5,26 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
-from typing import Any
+from signal import SIGINT, Signals
+from typing import Any, NoReturn
 
 import lightning
 import torch
 from lightning.pytorch.cli import LRSchedulerCallable, OptimizerCallable
 from torch import Tensor
+from torch.nn.parallel import DistributedDataParallel
 
 from lightning_mtgan import distributed
 from lightning_mtgan.averaging import ParameterAverage
 from lightning_mtgan.balancing import Balancer, WeightedSum
 from lightning_mtgan.checkpoint import KEY
 from lightning_mtgan.draws import Draws
-from lightning_mtgan.errors import UserError
+from lightning_mtgan.errors import Interrupted, UserError
 from lightning_mtgan.games import Game, Phase
+from lightning_mtgan.networks import refuse_inexact_layers
+from lightning_mtgan.stepping import Mover
 from lightning_mtgan.types import Batch, DataSpec
+from lightning_mtgan.watch import Watch
 
 
 class MultiTaskGAN(lightning.LightningModule):
@@ -34,10 +39,13 @@ class MultiTaskGAN(lightning.LightningModule):
         optimizers: An optimizer for each player, by the player's name.
         balancers: A Balancer for each phase, by the phase's name; a plain sum where none is given.
         schedulers: Learning-rate schedules by player, stepped once a batch.
+        max_gradient_norms: Global norm that a player's averaged gradient may not exceed, by player.
+        max_skips: Steps in a row that a phase may leave out, because a loss or a gradient is not
+            finite, before the run ends.
         seed: Seed of every random draw of the training.
 
     Raises:
-        UserError: If optimizers, balancers or schedulers do not fit the Game's players and phases.
+        UserError: If optimizers, balancers, schedulers or norms do not fit the Game's players and phases.
     """
 
     def __init__(
@@ -47,6 +55,8 @@ class MultiTaskGAN(lightning.LightningModule):
         optimizers: dict[str, OptimizerCallable],
         balancers: dict[str, Balancer] = {},  # noqa: B006 - never changed
         schedulers: dict[str, LRSchedulerCallable] = {},  # noqa: B006
+        max_gradient_norms: dict[str, float] = {},  # noqa: B006
+        max_skips: int = 10,
         seed: int = 0,
     ) -> None:
         super().__init__()
@@ -59,6 +69,13 @@ class MultiTaskGAN(lightning.LightningModule):
         players, phases = list(self.game.players), [phase.name for phase in self.phases]
         _require_known("model.optimizers", optimizers, players, "player")
         _require_known("model.schedulers", self._schedulers, players, "player")
+        _require_known("model.max_gradient_norms", max_gradient_norms, players, "player")
+        for name, norm in max_gradient_norms.items():
+            if norm <= 0:
+                raise UserError(f"model.max_gradient_norms.{name} is {norm}; it must be more than 0")
+        if max_skips < 1:
+            raise UserError(f"model.max_skips is {max_skips}; use 1 to end at the first, or more")
+        self.max_gradient_norms = max_gradient_norms
         _require_known("model.balancers", balancers, phases, "phase")
         for player in players:
             if player not in optimizers:
@@ -66,6 +83,10 @@ class MultiTaskGAN(lightning.LightningModule):
         self.balancers = torch.nn.ModuleDict({name: balancers.get(name) or WeightedSum() for name in phases})
         self.losses: dict[str, Tensor] = {}
         """The last step's losses of this rank by ``phase/name``, on the device."""
+        self.watch = Watch(max_skips)
+        """What all ranks know of the steps so far."""
+        self.asked_to_stop: int | None = None
+        """The signal that this process was sent."""
         self.recent: dict[str, float] = {}
         """The training figures that were last written, as means over all ranks."""
         self.figures: dict[str, float] = {}
@@ -89,12 +110,16 @@ class MultiTaskGAN(lightning.LightningModule):
     def on_fit_start(self) -> None:
         """Take the gradients into our own hands: flat memory, no averaging by DDP."""
         check_precision(self.trainer.precision)
-        if hasattr(self.trainer.strategy.model, "require_backward_grad_sync"):
-            self.trainer.strategy.model.require_backward_grad_sync = False  # type: ignore[union-attr,assignment]
-        self._gradients = {n: distributed.FlatGradients(p.parameters()) for n, p in self.game.players.items()}
+        refuse_inexact_layers(self.game, distributed.world_size())
+        if isinstance(wrapped := self.trainer.strategy.model, DistributedDataParallel):
+            wrapped.require_backward_grad_sync = False
+            wrapped.broadcast_buffers = False  # global statistics are the same on all ranks
         optimizers = self.optimizers(use_pl_optimizer=False)
         optimizers = optimizers if isinstance(optimizers, list) else [optimizers]
-        self._steppers = dict(zip(self.game.players, optimizers, strict=True))
+        self._movers = {
+            name: Mover(player.parameters(), optimizer, self.max_gradient_norms.get(name))
+            for (name, player), optimizer in zip(self.game.players.items(), optimizers, strict=True)
+        }
         schedulers = self.lr_schedulers() or []
         self._ticks = schedulers if isinstance(schedulers, list) else [schedulers]
 
@@ -103,9 +128,11 @@ class MultiTaskGAN(lightning.LightningModule):
         step = self.global_step
         batch = {**batch, "image": batch["image"].to(self.dtype) / 127.5 - 1}
         draws = Draws(self.seed, step, "", distributed.rank(), distributed.world_size(), self.device, self.dtype)  # type: ignore[arg-type]
+        self.watch.begin(step)
         for phase in self.phases:
             if step % phase.every == 0:
                 self._play(phase, {**batch, "draws": draws.at(phase.name)})
+        self.watch.end()
         for scheduler in self._ticks:
             scheduler.step()  # type: ignore[call-arg]
         # Lightning would count each optimizer's step; here a step is a batch, also when a phase is idle.
@@ -114,20 +141,28 @@ class MultiTaskGAN(lightning.LightningModule):
         progress.increment_completed()
 
     def _play(self, phase: Phase, batch: Batch) -> None:
-        gradients = self._gradients[phase.player]
-        for name, others in self._gradients.items():
-            for parameter in others.parameters:
+        mover = self._movers[phase.player]
+        for name, other in self._movers.items():
+            for parameter in other.parameters:
                 parameter.requires_grad_(name == phase.player)
-        gradients.zero()
-        terms = phase.losses(batch)
-        with torch.autocast(self.device.type, enabled=False):  # a backward pass follows its forward pass's types
-            self.balancers[phase.name].backward(terms, gradients.parameters)  # type: ignore[operator]
-        gradients.average()
-        self._steppers[phase.player].step()
+        mover.begin()
+        parts = self.trainer.datamodule.micro_batches  # type: ignore[attr-defined]
+        seen: list[dict[str, Tensor]] = []
+        for part in range(parts):
+            terms = phase.losses(part_of(batch, part, parts))
+            with torch.autocast(self.device.type, enabled=False):  # a backward pass follows its forward pass's types
+                self.balancers[phase.name].backward(terms, mover.parameters)  # type: ignore[operator]
+            seen.append({name: value.detach() for name, value in (terms.losses | terms.observed).items()})
+        values = seen[0] if parts == 1 else {n: torch.stack([one[n] for one in seen]).mean(0) for n in seen[0]}
+        names = list(terms.losses)
+        flags, notes = mover.finish(
+            torch.stack([values[name] for name in names]), self.asked_to_stop is not None, parts
+        )
+        self.watch.note(phase.name, names, flags, notes)
         # Autocast keeps the low-precision copies of the parameters that have just moved.
         torch.clear_autocast_cache()
-        for name, value in (terms.losses | terms.observed).items():
-            self.losses[f"{phase.name}/{name}"] = value.detach()
+        for name, value in values.items():
+            self.losses[f"{phase.name}/{name}"] = value
 
     @contextmanager
     def sampling(self) -> Iterator[Game]:
@@ -161,6 +196,31 @@ class MultiTaskGAN(lightning.LightningModule):
         """Thousands of real images seen, all ranks together."""
         return self.global_step * self.batch_size / 1000
 
+    def stop_in_order(self) -> NoReturn:
+        """End a training whose state is saved, because a rank was asked to.
+
+        Raises:
+            Interrupted: Always.
+        """
+        who = f"by {Signals(self.asked_to_stop).name}" if self.asked_to_stop is not None else "as another rank was"
+        raise Interrupted(
+            f"stopped {who} after step {self.global_step}; the state is saved: go on with --ckpt_path last",
+            exit_code=130 if self.asked_to_stop == SIGINT else 0,
+        )
+
+    def common_state(self) -> dict[str, Tensor]:
+        """Everything that must have the same bits on all ranks, by a name for people."""
+        state = {f"game.{name}": tensor for name, tensor in self.game.state_dict().items()}
+        state |= {f"balancers.{name}": tensor for name, tensor in self.balancers.state_dict().items()}
+        if self.average is not None:
+            state |= {f"average.{name}": tensor for name, tensor in self.average.state_dict().items()}
+        for player, mover in self._movers.items():
+            names = {id(p): name for name, p in self.game.players[player].named_parameters()}
+            for parameter, kept in mover.optimizer.state.items():
+                where = f"optimizers.{player}.{names[id(parameter)]}"
+                state |= {f"{where}.{key}": value for key, value in kept.items() if isinstance(value, Tensor)}
+        return {name: tensor.to(self.device) for name, tensor in state.items()}
+
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Add what rebuilds the Game without its data, the average, and the newest figures."""
         checkpoint[KEY] = {
@@ -169,6 +229,8 @@ class MultiTaskGAN(lightning.LightningModule):
             "seed": self.seed,
             "figures": dict(self.figures),
             "average": self.average.state_dict() if self.average is not None else None,
+            "watch": self.watch.state_dict(),
+            "losses": distributed.gather_objects({name: value.item() for name, value in self.losses.items()}),
         }
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
@@ -178,6 +240,8 @@ class MultiTaskGAN(lightning.LightningModule):
         """
         stored = checkpoint[KEY]
         self.figures = dict(stored["figures"])
+        self.watch.load_state_dict(stored["watch"])
+        self.losses = self._losses_of(stored["losses"])
         before, now = ((config or {}).get("optimizers", {}) for config in (stored["config"], self.config))
         for index, (name, player) in enumerate(self.game.players.items()):
             if before.get(name) != now.get(name):
@@ -185,6 +249,28 @@ class MultiTaskGAN(lightning.LightningModule):
                 groups = checkpoint["optimizer_states"][index]["param_groups"]
                 for old, new in zip(groups, fresh, strict=True):
                     old |= {key: value for key, value in new.items() if key != "params"}
+
+    def _losses_of(self, ranks: list[dict[str, float]]) -> dict[str, Tensor]:
+        """What this rank would have logged of phases that are not played before the next log."""
+        if len(ranks) == distributed.world_size():
+            mine = ranks[distributed.rank()]
+        else:
+            mine = {name: sum(one[name] for one in ranks) / len(ranks) for name in ranks[0]}
+        return {name: torch.tensor(value, dtype=torch.float64) for name, value in mine.items()}
+
+
+def part_of(batch: Batch, part: int, parts: int) -> Batch:
+    """One micro-batch of several: the same rows of everything in the batch."""
+    if parts == 1:
+        return batch
+
+    def rows(value: Any) -> Any:
+        if isinstance(value, Tensor):
+            return value.tensor_split(parts)[part]
+        return {name: rows(inner) for name, inner in value.items()}
+
+    cut: dict[str, Any] = {name: rows(value) for name, value in batch.items() if name != "draws"}
+    return cut | {"draws": batch["draws"].of_part(part, parts)}  # type: ignore[return-value]
 
 
 def _require_known(key: str, given: dict[str, Any], known: list[str], what: str) -> None:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 import torch
 
 from lightning_mtgan.cli import main
+from tests.launch import Launched
 
 torch.set_num_threads(1)  # these networks are too small to share, and a shared machine punishes waiting threads
 
@@ -63,6 +64,22 @@ def train(tmp_path: Path) -> Train:
         return newest_run(tmp_path / runs)
 
     return run
+
+
+@pytest.fixture
+def launch(tmp_path: Path) -> Iterator[Callable[..., Launched]]:
+    """Starts the ranks of a training as processes of their own, and does not wait for them."""
+    started: list[Launched] = []
+
+    def start(*arguments: str, ranks: int = 1, runs: str = "runs") -> Launched:
+        output = tmp_path / "output" / str(len(started))
+        started.append(Launched([*SMALL, f"--runs={tmp_path / runs}", *arguments], ranks, output))
+        return started[-1]
+
+    yield start
+    for launched in started:
+        for process in launched.ranks:
+            process.kill()
 
 
 @pytest.fixture

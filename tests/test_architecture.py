@@ -15,14 +15,14 @@ LAYERS = [
     {"tasks"},
     {"supervision"},
     {"games"},
-    {"balancing", "averaging", "checkpoint"},
-    {"module"},
+    {"balancing", "averaging", "checkpoint", "stepping", "watch"},
+    {"module", "resume", "processes"},
     {"callbacks", "evaluation"},
     {"cli"},
     {"__main__"},
 ]
 DATA_MAY = {"errors", "types", "draws", "distributed", "tasks", "data"}
-LIGHTNING_MAY = {"module", "callbacks", "data", "cli", "__main__"}
+LIGHTNING_MAY = {"module", "processes", "callbacks", "data", "cli", "__main__"}
 FILES = sorted(PACKAGE.rglob("*.py"))
 
 

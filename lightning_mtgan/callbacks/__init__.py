@@ -6,6 +6,7 @@ from lightning_mtgan.callbacks.fidelity import Fidelity
 from lightning_mtgan.callbacks.progress import Progress
 from lightning_mtgan.callbacks.record import Record
 from lightning_mtgan.callbacks.samples import Samples
+from lightning_mtgan.callbacks.signals import StopSignals
 from lightning_mtgan.callbacks.summary import Summary
 
-__all__ = ["Averaging", "Checkpoints", "Fidelity", "Progress", "Record", "Samples", "Summary"]
+__all__ = ["Averaging", "Checkpoints", "Fidelity", "Progress", "Record", "Samples", "StopSignals", "Summary"]

@@ -15,7 +15,7 @@ WandbMode = Literal["auto", "offline", "off"]
 CONNECT_SECONDS = 3.0
 
 
-def wandb_logger(mode: WandbMode, name: str, folder: Path) -> WandbLogger | None:
+def wandb_logger(mode: WandbMode, name: str, folder: Path, run_id: str | None = None) -> WandbLogger | None:
     """A logger for the run, or None when W&B is off, and on every rank but the first.
 
     Args:
@@ -23,6 +23,7 @@ def wandb_logger(mode: WandbMode, name: str, folder: Path) -> WandbLogger | None
             ``offline``: never online; ``off``: not at all.
         name: The configuration's name, which groups its runs.
         folder: Where this run's files go.
+        run_id: The W&B run that goes on; None begins one.
     """
     if mode == "off" or rank_zero_only.rank != 0:  # type: ignore[attr-defined]
         return None
@@ -32,17 +33,22 @@ def wandb_logger(mode: WandbMode, name: str, folder: Path) -> WandbLogger | None
     why_offline = "as asked" if mode == "offline" else _why_offline()
     if not why_offline:
         try:
-            return _started(name, folder, offline=False)
+            return _started(name, folder, run_id, offline=False)
         except Exception as error:  # whatever the server says, a training is worth more than its dashboard
             why_offline = " ".join(str(error).split())[:120]
-    logger = _started(name, folder, offline=True)
+    logger = _started(name, folder, run_id, offline=True)
     print(f"W&B is offline ({why_offline}); upload this run later with: wandb sync {folder}/wandb/offline-run-*")
     return logger
 
 
-def _started(name: str, folder: Path, offline: bool) -> WandbLogger:
+def _started(name: str, folder: Path, run_id: str | None, offline: bool) -> WandbLogger:
     logger = WandbLogger(
-        project="lightning_mtgan", name=f"{name}-{folder.name}", group=name, save_dir=str(folder), offline=offline
+        project="lightning_mtgan",
+        name=f"{name}-{folder.name}",
+        group=name,
+        save_dir=str(folder),
+        offline=offline,
+        id=run_id,
     )
     logger.experiment.define_metric("kimg")
     logger.experiment.define_metric("*", step_metric="kimg")

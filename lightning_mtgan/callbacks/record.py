@@ -23,6 +23,18 @@ class Record(Callback):
     def __init__(self) -> None:
         self._started = self._mark = self._paused_at_mark = 0.0
         self._first_step = self._mark_step = 0
+        self._before = 0.0
+
+    def state_dict(self) -> dict[str, Any]:
+        """The time of the training so far, in seconds."""
+        return {"seconds": self._seconds()}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Go on from the time of the run that was stopped."""
+        self._before = state_dict["seconds"]
+
+    def _seconds(self) -> float:
+        return self._before + time.perf_counter() - self._started
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Start the clock."""
@@ -38,13 +50,19 @@ class Record(Callback):
             self._write(trainer, pl_module)
 
     def _write(self, trainer: Trainer, module: MultiTaskGAN) -> None:
-        means = distributed.average(torch.stack([value.to(module.dtype) for value in module.losses.values()]))
+        local = [value.to(module.device).to(module.dtype) for value in module.losses.values()]
+        means = distributed.average(torch.stack(local))
         losses = {f"loss/{name}": value for name, value in zip(module.losses, means.tolist(), strict=True)}
         now, step = time.perf_counter(), trainer.global_step
         elapsed = now - self._mark - (module.paused_seconds - self._paused_at_mark)
         rate = (step - self._mark_step) * module.batch_size / max(elapsed, 1e-9)
         self._mark, self._mark_step, self._paused_at_mark = now, step, module.paused_seconds
-        figures = losses | {"images_per_second": rate, "kimg": module.kimg, "seconds": now - self._started}
+        figures = losses | {"images_per_second": rate, "kimg": module.kimg, "seconds": self._seconds()}
+        module.watch.read()
+        for phase, count in module.watch.skipped.items():
+            if trainer.is_global_zero and count > module.recent.get(f"skipped/{phase}", count):
+                print(f"step {step}: {count} steps of phase {phase} left out so far, as their numbers were not finite")
+            figures[f"skipped/{phase}"] = float(count)
         module.recent = figures
         for logger in trainer.loggers:
             logger.log_metrics(figures, step=step)
@@ -57,7 +75,7 @@ class Record(Callback):
         pl_module.figures |= {
             "kimg": pl_module.kimg,
             "images_per_second": num_images / max(elapsed - pl_module.paused_seconds, 1e-9),
-            "seconds": elapsed,
+            "seconds": self._seconds(),
             "peak_memory_mib": peak_memory_mib(pl_module.device),
         }
 

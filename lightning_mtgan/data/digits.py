@@ -35,6 +35,7 @@ class Digits(ResidentDataModule):
         batch_size: Images in the global batch, all ranks together.
         seed: Seed of the order.
         num_workers: Processes that fetch batches; 0 is fastest for images in memory.
+        micro_batches: Parts of a batch that are trained on one after the other, to save memory.
     """
 
     splits = {
@@ -43,8 +44,8 @@ class Digits(ResidentDataModule):
         "held_out": f"the last 360 of {SOURCE}, other writers",
     }
 
-    def __init__(self, batch_size: int = 64, seed: int = 0, num_workers: int = 0) -> None:
-        super().__init__(batch_size, seed, num_workers)
+    def __init__(self, batch_size: int = 64, seed: int = 0, num_workers: int = 0, micro_batches: int = 1) -> None:
+        super().__init__(batch_size, seed, num_workers, micro_batches)
 
     def dataset(self, split: str) -> DigitImages:
         """The digits of a split."""

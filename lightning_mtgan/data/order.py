@@ -44,15 +44,25 @@ class BatchOrder(Sampler[Tensor]):
         num_images: Images in the data set.
         batch_size: Images in the global batch.
         rank: Index of this process.
-        world_size: Number of processes; it divides the batch size.
+        world_size: Number of processes; with the micro-batches it divides the batch size.
         step: Tells how many batches have been trained on when iteration begins.
+        micro_batches: Parts of a batch that are trained on one after the other: a rank's rows are
+            its share of the first part, then of the second, so that a part holds the same images on
+            any number of ranks.
     """
 
     def __init__(
-        self, seed: int, num_images: int, batch_size: int, rank: int, world_size: int, step: Callable[[], int]
+        self,
+        seed: int,
+        num_images: int,
+        batch_size: int,
+        rank: int,
+        world_size: int,
+        step: Callable[[], int],
+        micro_batches: int = 1,
     ) -> None:
         self.seed, self.num_images, self.batch_size = seed, num_images, batch_size
-        self.rank, self.share = rank, batch_size // world_size
+        self.rank, self.world_size, self.micro_batches = rank, world_size, micro_batches
         self.step = step
         self._order, self._order_at = torch.empty(0, dtype=torch.int64), 0
 
@@ -69,10 +79,11 @@ class BatchOrder(Sampler[Tensor]):
 
     def batch(self, step: int) -> Tensor:
         """This rank's indices of one batch, int64 (batch_size / world_size,)."""
-        first = step * self.batch_size + self.rank * self.share
+        first = step * self.batch_size
         start = first - self._order_at
-        if start < 0 or start + self.share > len(self._order):
+        if start < 0 or start + self.batch_size > len(self._order):
             # A permutation costs more than a batch, so a stretch of the stream is kept.
             self._order = positions_to_indices(self.seed, first, max(self.num_images, self.batch_size), self.num_images)
             self._order_at, start = first, 0
-        return self._order[start : start + self.share]
+        everyone = self._order[start : start + self.batch_size]
+        return everyone.view(self.micro_batches, self.world_size, -1)[:, self.rank].flatten()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from typing import Any
@@ -34,6 +35,8 @@ class ResidentDataModule(lightning.LightningDataModule, ABC):
         batch_size: Images in the global batch, all ranks together.
         seed: Seed of the data and of their order.
         num_workers: Processes that fetch batches; 0 is fastest for images in memory.
+        micro_batches: Parts of a batch that go through the networks one after the other, to save
+            memory; their gradients add up to one step. Statistics over samples are those of a part.
 
     Raises:
         UserError: If a number is out of range.
@@ -42,13 +45,16 @@ class ResidentDataModule(lightning.LightningDataModule, ABC):
     splits: Mapping[str, str]
     """What each split is made of, by its name; ``train`` and ``reference`` are always there."""
 
-    def __init__(self, batch_size: int, seed: int, num_workers: int) -> None:
+    def __init__(self, batch_size: int, seed: int, num_workers: int, micro_batches: int = 1) -> None:
         super().__init__()
         if batch_size < 1:
             raise UserError(f"data.batch_size is {batch_size}; it must be at least 1")
         if num_workers < 0:
             raise UserError(f"data.num_workers is {num_workers}; use 0 or more")
+        if micro_batches < 1:
+            raise UserError(f"data.micro_batches is {micro_batches}; use 1 for whole batches, or more")
         self.batch_size, self.seed, self.num_workers = batch_size, seed, num_workers
+        self.micro_batches = micro_batches
 
     @property
     @abstractmethod
@@ -71,12 +77,20 @@ class ResidentDataModule(lightning.LightningDataModule, ABC):
             trainer.global_rank,
             trainer.world_size,
             step=lambda: trainer.global_step,
+            micro_batches=self.micro_batches,
         )
         return DataLoader(
             images,
             sampler=order,
             batch_size=None,
             num_workers=self.num_workers,
+            worker_init_fn=_leave_signals_to_the_trainer,
             persistent_workers=self.num_workers > 0,
             pin_memory=trainer.strategy.root_device.type == "cuda",
         )
+
+
+def _leave_signals_to_the_trainer(worker: int) -> None:
+    """A scheduler signals every process; a worker that died of it would take the save along."""
+    for signum in (signal.SIGTERM, signal.SIGUSR1, signal.SIGINT):
+        signal.signal(signum, signal.SIG_IGN)

@@ -65,6 +65,7 @@ class StackedDigits(ResidentDataModule):
             brightness of each channel in [0, 1]. Constraints: ``colour``, mean of each channel;
             ``texture``, energy of each channel's gradients.
         num_workers: Processes that fetch batches; 0 is fastest for images in memory.
+        micro_batches: Parts of a batch that are trained on one after the other, to save memory.
     """
 
     splits = {
@@ -80,8 +81,9 @@ class StackedDigits(ResidentDataModule):
         num_images: int = 128_000,
         tasks: Sequence[StackedTask] = ("red", "green", "blue"),
         num_workers: int = 0,
+        micro_batches: int = 1,
     ) -> None:
-        super().__init__(batch_size, seed, num_workers)
+        super().__init__(batch_size, seed, num_workers, micro_batches)
         if num_images < 1:
             raise UserError(f"data.num_images is {num_images}; it must be at least 1")
         self.num_images = num_images

@@ -12,7 +12,7 @@ from lightning_mtgan.draws import Draws
 from lightning_mtgan.errors import UserError
 from lightning_mtgan.games.game import Game, Phase
 from lightning_mtgan.losses import AdversarialLoss, squared_gradient_norms
-from lightning_mtgan.networks import AdversarialHead, Generator, TaskEmbedding, Trunk
+from lightning_mtgan.networks import AdversarialHead, Generator, TaskEmbedding, Trunk, mixes_samples
 from lightning_mtgan.supervision import Supervision
 from lightning_mtgan.tasks import Constraint, Task
 from lightning_mtgan.types import Batch, DataSpec, TaskSpec, Terms
@@ -106,6 +106,7 @@ class MTGAN(Game):
         elif table is not None:
             {"generator": player_g, "discriminator": player_d}[embedding_owner]["embedding"] = table
         self.players["generator"] = player_g
+        self._mixes = mixes_samples(network_trunk)
         self._embedding_player = embedding_owner if table is not None else None
 
     @property
@@ -165,7 +166,7 @@ class MTGAN(Game):
         with torch.no_grad():
             fake = self.fake(batch["draws"], targets, real)
         image = torch.cat([real, fake]).requires_grad_(penalised)
-        features, logits = self._judge(image, targets)
+        features, logits = self._judge(image, targets, 2)
         real_logits, fake_logits = logits.chunk(2)
         losses = {"adversarial": self.adversarial.discriminator(real_logits, fake_logits)}
         if self.discriminator.supervision is not None:
@@ -185,7 +186,7 @@ class MTGAN(Game):
         with torch.no_grad():
             fake = self.fake(batch["draws"], targets, real)
         image = torch.cat([real, fake]).requires_grad_()
-        _, logits = self._judge(image, targets)
+        _, logits = self._judge(image, targets, 2)
         r1, r2 = (half.mean() * self.penalty_every for half in squared_gradient_norms(logits, image).chunk(2))
         return Terms({"r1": r1, "r2": r2})
 
@@ -200,23 +201,23 @@ class MTGAN(Game):
         real, targets = batch["image"], self.targets(batch)
         fake = self.fake(batch["draws"], targets, real)
         if self.adversarial.compares_with_real:
-            features, logits = self._judge(torch.cat([real, fake]), targets)
+            features, logits = self._judge(torch.cat([real, fake]), targets, 2)
             real_logits, fake_logits = logits.chunk(2)
             fake_features = features.chunk(2)[1]
         else:
             real_logits = None
-            fake_features, fake_logits = self._judge(fake, targets)
+            fake_features, fake_logits = self._judge(fake, targets, 1)
         losses = {"adversarial": self.adversarial.generator(real_logits, fake_logits)}
         if self.embedding is not None:
             losses |= self._task_losses(fake, fake_features, targets)
         return Terms(losses, pivot=fake)
 
-    def _judge(self, image: Tensor, targets: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
-        """Features and logits; the rows of ``image`` repeat the targets."""
-        features = self.discriminator.trunk(image)
-        condition = self.condition(targets, image[: len(next(iter(targets.values())))] if targets else image)
-        if targets:
-            condition = condition.repeat(len(image) // len(condition), 1)
+    def _judge(self, image: Tensor, targets: Mapping[str, Tensor], kinds: int) -> tuple[Tensor, Tensor]:
+        """Features and logits of ``kinds`` kinds of images, one after the other, for the same targets."""
+        trunk = self.discriminator.trunk
+        # Where a layer mixes samples, real and generated images must not be mixed with each other.
+        features = torch.cat([trunk(kind) for kind in image.chunk(kinds)]) if self._mixes else trunk(image)
+        condition = self.condition(targets, image[: len(image) // kinds]).repeat(kinds, 1)
         return features, self.discriminator.adversarial(features, condition).to(image.dtype)
 
     def _task_losses(self, fake: Tensor, features: Tensor, targets: Mapping[str, Tensor]) -> dict[str, Tensor]:

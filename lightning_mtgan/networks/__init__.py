@@ -3,6 +3,13 @@
 from lightning_mtgan.networks.embedding import TaskEmbedding
 from lightning_mtgan.networks.generators import ConvGenerator, Generator
 from lightning_mtgan.networks.heads import AdversarialHead, ProjectionHead, UnconditionalHead
+from lightning_mtgan.networks.mixing import (
+    GlobalBatchNorm,
+    MinibatchDeviation,
+    MixesSamples,
+    mixes_samples,
+    refuse_inexact_layers,
+)
 from lightning_mtgan.networks.trunks import ConvTrunk, Trunk
 
 __all__ = [
@@ -10,8 +17,13 @@ __all__ = [
     "ConvGenerator",
     "ConvTrunk",
     "Generator",
+    "GlobalBatchNorm",
+    "MinibatchDeviation",
+    "MixesSamples",
     "ProjectionHead",
     "TaskEmbedding",
     "Trunk",
     "UnconditionalHead",
+    "mixes_samples",
+    "refuse_inexact_layers",
 ]

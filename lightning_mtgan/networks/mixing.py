@@ -1,0 +1,116 @@
+"""Layers that mix the samples of a batch: their statistics are those of all ranks together."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from lightning_mtgan import distributed
+from lightning_mtgan.errors import UserError
+
+
+class MixesSamples(nn.Module):
+    """A layer whose output for one image depends on the other images of the batch.
+
+    A Game judges real and generated images in passes of their own if its discriminator has one.
+    """
+
+
+def mixes_samples(network: nn.Module) -> bool:
+    """Whether some layer of a network mixes samples."""
+    return any(isinstance(layer, MixesSamples | nn.modules.batchnorm._BatchNorm) for layer in network.modules())
+
+
+class GlobalBatchNorm(MixesSamples):
+    """Batch normalisation over all ranks, Ioffe and Szegedy 2015 (arXiv:1502.03167), algorithm 1.
+
+    Unlike ``torch.nn.SyncBatchNorm`` it works on every device and can be differentiated twice, so
+    that R1 and R2 may pass through it. In evaluation mode it uses running averages.
+
+    Args:
+        num_features: Channels C of the input, (N, C) or (N, C, H, W).
+        eps: What is added to the variance.
+        momentum: Weight of the new batch in the running averages.
+    """
+
+    running_mean: Tensor
+    running_var: Tensor
+
+    def __init__(self, num_features: int, eps: float = 1e-5, momentum: float = 0.1) -> None:
+        super().__init__()
+        self.eps, self.momentum = eps, momentum
+        self.weight = nn.Parameter(torch.ones(num_features))
+        self.bias = nn.Parameter(torch.zeros(num_features))
+        self.register_buffer("running_mean", torch.zeros(num_features))
+        self.register_buffer("running_var", torch.ones(num_features))
+
+    def forward(self, features: Tensor) -> Tensor:
+        """(N, C) or (N, C, H, W) to the same shape and type."""
+        shape = (1, -1) + (1,) * (features.ndim - 2)
+        wide = features.to(self.weight.dtype)  # under autocast sums of many numbers need all bits
+        mean, variance = self._statistics(wide) if self.training else (self.running_mean, self.running_var)
+        scale = self.weight * (variance + self.eps).rsqrt()
+        return ((wide - mean.view(shape)) * scale.view(shape) + self.bias.view(shape)).to(features.dtype)
+
+    def _statistics(self, features: Tensor) -> tuple[Tensor, Tensor]:
+        """Mean and variance of each channel over all ranks, (C,) each."""
+        others = [0, *range(2, features.ndim)]
+        count = features.numel() // features.shape[1] * distributed.world_size()
+        mean = distributed.total(features.sum(others)) / count
+        centred = features - mean.view((1, -1) + (1,) * (features.ndim - 2))
+        variance = distributed.total(centred.square().sum(others)) / count
+        with torch.no_grad():
+            # A step that is left out because of its numbers must not live on in the averages.
+            keep = self.momentum * (mean.isfinite() & variance.isfinite())
+            unbiased = variance * (count / max(count - 1, 1))
+            self.running_mean.lerp_(mean.nan_to_num(0, 0, 0), keep)
+            self.running_var.lerp_(unbiased.nan_to_num(0, 0, 0), keep)
+        return mean, variance
+
+
+class MinibatchDeviation(MixesSamples):
+    """One more channel: how much images differ, Karras et al. 2018 (arXiv:1710.10196), section 3.
+
+    The standard deviation of each feature over the batch of all ranks, averaged to one number.
+
+    Args:
+        eps: What is added to the variance.
+    """
+
+    num_extra = 1
+    """Channels that it adds."""
+
+    def __init__(self, eps: float = 1e-8) -> None:
+        super().__init__()
+        self.eps = eps
+
+    def forward(self, features: Tensor) -> Tensor:
+        """(N, C, H, W) to (N, C + 1, H, W)."""
+        wide = features.float() if features.dtype in (torch.bfloat16, torch.float16) else features
+        count = len(wide) * distributed.world_size()
+        mean = distributed.total(wide.sum(0)) / count
+        variance = distributed.total((wide - mean).square().sum(0)) / count
+        deviation = (variance + self.eps).sqrt().mean().to(features.dtype)
+        return torch.cat([features, deviation.expand(len(features), 1, *features.shape[2:])], dim=1)
+
+
+def refuse_inexact_layers(network: nn.Module, world_size: int) -> None:
+    """Refuse layers whose result would depend on history or on the number of ranks.
+
+    Raises:
+        UserError: With the name of the layer and what to use instead.
+    """
+    for name, layer in network.named_modules():
+        kind = type(layer).__name__
+        if isinstance(layer, nn.SyncBatchNorm) or (
+            world_size > 1 and isinstance(layer, nn.modules.batchnorm._BatchNorm)
+        ):
+            raise UserError(
+                f"model.{name} is a {kind}, whose statistics are those of one rank or cannot be differentiated "
+                "twice; use lightning_mtgan.networks.GlobalBatchNorm"
+            )
+        if isinstance(layer, nn.modules.dropout._DropoutNd | nn.RReLU) and getattr(layer, "p", 1.0) > 0:
+            raise UserError(
+                f"model.{name} is a {kind}, which draws from torch's global state: a resumed run, or one on other "
+                "ranks, would differ; take noise from batch['draws'], or set its probability to 0"
+            )

@@ -1,0 +1,86 @@
+"""How the processes of one training begin, wait for each other, and end together."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from datetime import timedelta
+from typing import Any
+
+from lightning.pytorch import Trainer
+from lightning.pytorch.strategies import DDPStrategy, SingleDeviceStrategy
+
+from lightning_mtgan.errors import Interrupted, UserError
+
+GRACE_SECONDS = 5.0
+"""What a process gets to report an error of its own after another has failed."""
+
+
+def as_launched(environment: Mapping[str, str]) -> dict[str, Any]:
+    """The configuration that follows from how ``torchrun`` has started this process; empty without it."""
+    if "TORCHELASTIC_RUN_ID" not in environment:
+        return {}
+    ranks, local = int(environment["WORLD_SIZE"]), int(environment["LOCAL_WORLD_SIZE"])
+    strategy = {"strategy": "ddp"} if ranks > 1 else {}
+    return {"trainer": {"devices": local, "num_nodes": ranks // local, **strategy}}
+
+
+def set_up(trainer: Trainer, timeout: float) -> None:
+    """Let ranks give up on one that does not answer.
+
+    Args:
+        trainer: The trainer, before it starts anything.
+        timeout: Seconds that a collective may take.
+
+    Raises:
+        UserError: For a strategy that does not keep whole networks on each rank.
+    """
+    strategy = trainer.strategy
+    if isinstance(strategy, DDPStrategy):
+        strategy._timeout = timedelta(seconds=timeout)
+    elif not isinstance(strategy, SingleDeviceStrategy):
+        raise UserError(f"trainer.strategy {type(strategy).__name__} is not supported; use ddp, or auto for one device")
+
+
+def only_finish(trainer: Trainer) -> None:
+    """Make ``fit`` of a run whose last step is done call what comes at the end; Lightning would skip it."""
+    loop = trainer.fit_loop
+
+    def run() -> None:
+        loop.setup_data()
+        loop.on_run_start()
+        loop.on_run_end()
+
+    loop.run = run  # type: ignore[method-assign]
+
+
+@contextmanager
+def ending_together(trainer: Trainer) -> Iterator[None]:
+    """If this process fails inside, no other that was started with it stays behind."""
+    try:
+        yield
+    except BaseException as error:
+        launcher = trainer.strategy.launcher
+        children: list[subprocess.Popen[bytes]] = getattr(launcher, "procs", [])
+        mine = list(children)
+        children.clear()  # Lightning's observer would kill this process for what happens to them now
+        end(mine, 60.0 if isinstance(error, Interrupted) else GRACE_SECONDS)
+        started_by_a_rank = trainer.local_rank > 0 and "TORCHELASTIC_RUN_ID" not in os.environ
+        if started_by_a_rank and not isinstance(error, Interrupted):
+            os.kill(os.getppid(), signal.SIGCONT)  # a stopped rank 0 could not end
+        raise
+
+
+def end(children: list[subprocess.Popen[bytes]], grace: float) -> None:
+    """Wait for processes to end by themselves, then end them, also stopped ones."""
+    deadline = time.monotonic() + grace
+    for child in children:
+        try:
+            child.wait(max(0.0, deadline - time.monotonic()))
+        except subprocess.TimeoutExpired:
+            child.kill()
+            child.wait()

@@ -1,0 +1,149 @@
+"""Where a run goes on: which checkpoint, in which folder, and what may have changed meanwhile."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from lightning_mtgan.checkpoint import FOLDER, LAST, PREVIOUS, read
+from lightning_mtgan.errors import UserError
+
+FREE_KEYS = ("data.init_args.num_workers",)
+"""Keys of model and data that only say how fast or where, and may change on resume, as all of fidelity may."""
+
+TOLD_KEYS = ("data.init_args.micro_batches",)
+"""Keys of the data that may change with a printed line."""
+
+
+@dataclass(frozen=True)
+class Resume:
+    """A checkpoint to go on from.
+
+    Args:
+        path: The file.
+        content: What it holds.
+        folder: The run's folder, if the run itself goes on; None if a new run begins from it.
+    """
+
+    path: Path
+    content: dict[str, Any]
+    folder: Path | None
+
+    @property
+    def step(self) -> int:
+        """Batches trained on so far."""
+        return self.content["global_step"]
+
+    @property
+    def wandb_id(self) -> str | None:
+        """The W&B run that goes on, or None."""
+        return self.content["callbacks"]["Checkpoints"]["wandb_id"] if self.folder is not None else None
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether the run that goes on has written its final figures."""
+        return self.folder is None or (self.folder / "summary.json").exists()
+
+
+def find(asked: str, runs: Path, name: str) -> Resume | None:
+    """What ``--ckpt_path`` asks for.
+
+    Args:
+        asked: A path; ``last`` for the newest run of this configuration; ``auto`` for the same where
+            there is one, and otherwise a new run.
+        runs: Folder of all runs.
+        name: Name of the configuration.
+
+    Returns:
+        The checkpoint, or None for a new run. A ``last.ckpt`` that cannot be read gives way to the
+        one before, with a printed line.
+
+    Raises:
+        UserError: If there is no checkpoint, or none that can be read.
+    """
+    if asked in ("last", "auto"):
+        folder = _newest(runs / name)
+        if folder is None and asked == "auto":
+            return None
+        if folder is None:
+            raise UserError(
+                f"ckpt_path is last, but {runs / name} holds no run with a checkpoint; train first, give a path, or "
+                "use auto, which then begins a new run"
+            )
+        path = folder / LAST
+    else:
+        path = Path(asked)
+    path, content = _read_or_previous(path)
+    home = path.resolve().parent
+    goes_on = (
+        path.name in (LAST, PREVIOUS)
+        and home.name == FOLDER
+        and home.parent.name.startswith("version_")
+        and home.parents[1] == (runs / name).resolve()
+    )
+    return Resume(path, content, path.parents[1] if goes_on else None)
+
+
+def _newest(runs: Path) -> Path | None:
+    """The folder of checkpoints of the newest run that has any."""
+    found = {
+        int(match.group(1)): path / FOLDER
+        for path in runs.glob("version_*")
+        if (match := re.fullmatch(r"version_(\d+)", path.name))
+        and any((path / FOLDER / file).exists() for file in (LAST, PREVIOUS))
+    }
+    return found[max(found)] if found else None
+
+
+def _read_or_previous(path: Path) -> tuple[Path, dict[str, Any]]:
+    previous = path.with_name(PREVIOUS)
+    if path.name != LAST or not previous.exists():
+        return path, read(path)
+    try:
+        return path, read(path)
+    except UserError as error:
+        content = read(previous)
+        print(f"{error}: going on from {previous}, step {content['global_step']}")
+        return previous, content
+
+
+def flatten(tree: Any, prefix: str = "") -> dict[str, Any]:
+    """A nested configuration as dotted keys."""
+    if not isinstance(tree, Mapping):
+        return {prefix: tree}
+    flat: dict[str, Any] = {}
+    for key, value in tree.items():
+        flat |= flatten(value, f"{prefix}.{key}" if prefix else str(key))
+    return flat
+
+
+def compare(stored: Mapping[str, Any], present: Mapping[str, Any], path: Path) -> list[str]:
+    """What a resumed run changes: refused where networks or data differ, else told line by line.
+
+    Args:
+        stored: The configuration in the checkpoint.
+        present: The configuration of the run that resumes.
+        path: The checkpoint, for the message.
+
+    Raises:
+        UserError: With the key and both values, if the Game or the data differ.
+    """
+    before, now = flatten(stored), flatten(present)
+    lines = []
+    for key in sorted(before.keys() | now.keys()):
+        old, new = before.get(key, "not set"), now.get(key, "not set")
+        if old == new or key in FREE_KEYS or key.startswith("fidelity."):
+            continue
+        group, _, rest = key.partition(".")
+        scheduled = group == "optimizers" and rest.split(".")[0] in (stored.get("schedulers") or {})
+        name = key if group in ("data", "seed", "ema") else f"model.{key}"
+        if key not in TOLD_KEYS and (group in ("game", "data", "seed", "schedulers") or scheduled):
+            raise UserError(
+                f"checkpoint {path} was trained with {name} = {old}, but this run has {new}; "
+                "resume with the same networks, data and schedules, or start a new run"
+            )
+        lines.append(f"resuming with {name} = {new} (was {old})")
+    return lines

@@ -1,0 +1,93 @@
+"""One player's step: gradients averaged over ranks, clipped, and left out where they are not finite."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import torch
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+from lightning_mtgan.distributed import FlatGradients
+
+BAD, STOP = range(2)
+"""What travels behind the gradients: whether a rank's losses or gradients are not finite, and whether it
+was asked to stop."""
+
+
+class Mover:
+    """Moves one player by its optimizer.
+
+    Args:
+        parameters: The player's parameters, on their final device.
+        optimizer: Its optimizer.
+        max_norm: Global norm that the averaged gradient may not exceed (Pascanu et al. 2013,
+            arXiv:1211.5063); None leaves it as it is.
+    """
+
+    def __init__(self, parameters: Iterable[nn.Parameter], optimizer: Optimizer, max_norm: float | None = None) -> None:
+        self.gradients = FlatGradients(parameters, num_notes=2)
+        self.optimizer, self.max_norm = optimizer, max_norm
+
+    @property
+    def parameters(self) -> list[nn.Parameter]:
+        """The player's parameters."""
+        return self.gradients.parameters
+
+    def begin(self) -> None:
+        """Forget the gradients of the last turn."""
+        self.gradients.zero()
+
+    def finish(self, losses: Tensor, asked_to_stop: bool, parts: int) -> tuple[Tensor, Tensor]:
+        """Average, clip, and step, unless some rank's losses or gradients are not finite.
+
+        Nothing here waits for the device: the optimizer is told on the device to leave the step out.
+
+        Args:
+            losses: This rank's losses, (K,).
+            asked_to_stop: Whether this rank was asked to stop.
+            parts: Backward passes that have added to the gradients.
+
+        Returns:
+            What of this rank was not finite, bool (K + 1,), the gradients last; and how many ranks
+            were not finite and were asked to stop, (2,).
+        """
+        flags = torch.cat([~losses.isfinite(), ~self.gradients.are_finite()[None]])
+        notes = self.gradients.notes
+        notes[BAD] = flags.any()
+        if asked_to_stop:
+            notes[STOP] = 1
+        self.gradients.average(parts)
+        if self.max_norm is not None:
+            nn.utils.clip_grad_norm_(self.parameters, self.max_norm)
+        step_unless(self.optimizer, notes[BAD] > 0)
+        return flags, notes
+
+
+def step_unless(optimizer: Optimizer, bad: Tensor) -> None:
+    """Step, or leave parameters and state as they are where ``bad`` is true, without asking the device.
+
+    Args:
+        optimizer: Any optimizer that keeps its state in tensors.
+        bad: A bool scalar on the device of the parameters.
+    """
+    if getattr(optimizer, "_step_supports_amp_scaling", False):  # fused kernels know how: GradScaler asks them so
+        optimizer.grad_scale, optimizer.found_inf = None, bad.float()  # type: ignore[attr-defined]
+        optimizer.step()
+        del optimizer.grad_scale, optimizer.found_inf  # type: ignore[attr-defined]
+        return
+    before = [(tensor, tensor.clone()) for tensor in _tensors(optimizer)]
+    for group in optimizer.param_groups:
+        for parameter in group["params"]:
+            # State that is made in this very step must be made of numbers.
+            parameter.grad.copy_(torch.where(bad, torch.zeros_like(parameter.grad), parameter.grad))
+    optimizer.step()
+    for tensor, old in before:
+        tensor.copy_(torch.where(bad.to(tensor.device), old, tensor))
+
+
+def _tensors(optimizer: Optimizer) -> list[Tensor]:
+    """Everything that a step changes."""
+    parameters = [parameter.data for group in optimizer.param_groups for parameter in group["params"]]
+    states = [value for state in optimizer.state.values() for value in state.values() if isinstance(value, Tensor)]
+    return parameters + states

@@ -1,0 +1,168 @@
+"""What can go wrong in a training, as callbacks that a command line can name, and witnesses of it."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import resource
+import signal
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning.pytorch import Callback, LightningModule, Trainer
+
+from lightning_mtgan.types import Batch, Terms
+
+
+class Kill(Callback):
+    """This process is killed when a step begins, or while a checkpoint of that step is written.
+
+    Args:
+        step: The step.
+        rank: The rank that dies.
+        while_saving: After the first bytes of the checkpoint.
+    """
+
+    def __init__(self, step: int, rank: int = 0, while_saving: bool = False) -> None:
+        self.step, self.rank, self.while_saving = step, rank, while_saving
+
+    def on_train_batch_start(self, trainer: Trainer, *_: Any) -> None:
+        if trainer.global_rank == self.rank and trainer.global_step == self.step and not self.while_saving:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    def on_save_checkpoint(self, trainer: Trainer, *_: Any) -> None:
+        if self.while_saving and trainer.global_step >= self.step and trainer.global_rank == self.rank:
+            torch.save = _die_after_some_bytes
+
+
+def _die_after_some_bytes(content: Any, file: Any) -> None:
+    file.write(b"PK half a checkpoint")
+    file.flush()
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+class Raise(Callback):
+    """An error on one rank.
+
+    Args:
+        step: The step at whose beginning it happens.
+        rank: The rank.
+    """
+
+    def __init__(self, step: int, rank: int) -> None:
+        self.step, self.rank = step, rank
+
+    def on_train_batch_start(self, trainer: Trainer, *_: Any) -> None:
+        if trainer.global_rank == self.rank and trainer.global_step == self.step:
+            raise RuntimeError("a saboteur at work")
+
+
+class Poison(Callback):
+    """A loss, or only its gradient, is not a number for some steps on one rank.
+
+    Args:
+        phase: The phase.
+        loss: The loss.
+        steps: The steps.
+        rank: The rank.
+        only_gradient: Leave the loss finite.
+    """
+
+    def __init__(self, phase: str, loss: str, steps: list[int], rank: int = 0, only_gradient: bool = False) -> None:
+        self.phase, self.loss, self.steps, self.rank = phase, loss, steps, rank
+        self.only_gradient = only_gradient
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        phases = pl_module.phases
+        index = next(i for i, phase in enumerate(phases) if phase.name == self.phase)  # type: ignore
+        honest = phases[index].losses  # type: ignore
+
+        def losses(batch: Batch) -> Terms:
+            terms = honest(batch)  # type: ignore
+            if trainer.global_step in self.steps and trainer.global_rank == self.rank:
+                value = terms.losses[self.loss]
+                if self.only_gradient:
+                    value.register_hook(lambda gradient: gradient * float("nan"))
+                else:
+                    terms.losses[self.loss] = value * float("nan")
+            return terms
+
+        phases[index] = dataclasses.replace(phases[index], losses=losses)  # type: ignore
+
+
+class Drift(Callback):
+    """A parameter of one rank goes its own way by one bit.
+
+    Args:
+        step: The step after which it happens.
+        rank: The rank.
+    """
+
+    def __init__(self, step: int, rank: int) -> None:
+        self.step, self.rank = step, rank
+
+    def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, *_: Any) -> None:
+        if trainer.global_rank == self.rank and trainer.global_step == self.step:
+            bias = pl_module.game.generator.lift.bias  # type: ignore
+            bias.data[0] = torch.nextafter(bias.data[0], torch.tensor(9.0))
+
+
+class FullDisk(Callback):
+    """From some step on no file may grow beyond a size, as on a full disk.
+
+    Args:
+        step: The step.
+        size: Bytes.
+    """
+
+    def __init__(self, step: int, size: int = 100_000) -> None:
+        self.step, self.size = step, size
+
+    def on_train_batch_start(self, trainer: Trainer, *_: Any) -> None:
+        if trainer.global_step == self.step:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (self.size, resource.RLIM_INFINITY))
+
+
+class Witness(Callback):
+    """Writes down each rank's images, and the first gradients of each player.
+
+    Args:
+        folder: Where.
+    """
+
+    def __init__(self, folder: str) -> None:
+        self.folder = Path(folder)
+        self.images: list[list[str]] = []
+
+    def on_train_batch_start(
+        self, trainer: Trainer, pl_module: LightningModule, batch: dict[str, Any], batch_idx: int
+    ) -> None:
+        self.images.append([image.numpy().tobytes().hex() for image in batch["image"]])
+
+    def on_train_batch_end(self, trainer: Trainer, pl_module: LightningModule, *_: Any) -> None:
+        self.folder.mkdir(parents=True, exist_ok=True)
+        if len(self.images) == 1:
+            gradients = {f"{n}": p.grad.clone() for n, p in pl_module.game.named_parameters()}  # type: ignore
+            torch.save(gradients, self.folder / f"gradients{trainer.global_rank}.pt")
+
+    def teardown(self, trainer: Trainer, *_: Any) -> None:
+        (self.folder / f"images{trainer.global_rank}.json").write_text(json.dumps(self.images))
+
+
+class Signal(Callback):
+    """This process is sent a signal when a step begins.
+
+    Args:
+        step: The step.
+        signum: Name of the signal.
+        rank: The rank.
+    """
+
+    def __init__(self, step: int, signum: str, rank: int = 0) -> None:
+        self.step, self.signum, self.rank = step, signum, rank
+
+    def on_train_batch_start(self, trainer: Trainer, *_: Any) -> None:
+        if trainer.global_rank == self.rank and trainer.global_step == self.step:
+            os.kill(os.getpid(), signal.Signals[self.signum])
