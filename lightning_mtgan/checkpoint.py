@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zipfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -29,10 +30,13 @@ def read(path: Path) -> dict[str, Any]:
     if not path.is_file():
         raise UserError(f"checkpoint {path} does not exist; give the path of a .ckpt file")
     try:
+        with zipfile.ZipFile(path) as archive:  # torch.load takes a flipped bit for a weight
+            if (broken := archive.testzip()) is not None:
+                raise zipfile.BadZipFile(broken)
         content = torch.load(path, weights_only=True, map_location="cpu")
     except Exception as error:
         raise UserError(
-            f"checkpoint {path} cannot be read: it is truncated or no checkpoint; use another one"
+            f"checkpoint {path} cannot be read: it is truncated, damaged or no checkpoint; use another one"
         ) from error
     if not isinstance(content, dict) or KEY not in content:
         raise UserError(

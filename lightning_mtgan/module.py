@@ -101,6 +101,11 @@ class MultiTaskGAN(lightning.LightningModule):
         self.config: dict[str, Any] | None = None
         """What built this module, as plain values; the command line fills it, checkpoints carry it."""
 
+    def setup(self, stage: str) -> None:
+        """Take the run's precision before a checkpoint is loaded; Lightning would round it first."""
+        if str(self.trainer.precision).startswith("64"):
+            self.double()
+
     def configure_optimizers(self) -> Any:
         """One optimizer for each player, in the order of the players."""
         optimizers = {name: self._optimizers[name](player.parameters()) for name, player in self.game.players.items()}

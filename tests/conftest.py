@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -53,6 +54,11 @@ def farthest(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> fl
     """The largest relative difference of any tensor."""
     assert one.keys() == other.keys()
     return max(float((one[k] - other[k]).norm() / one[k].norm().clamp(min=1e-12)) for k in one)
+
+
+def saboteur(name: str, **arguments: object) -> str:
+    """The argument that puts one of ``tests.saboteurs`` into a training."""
+    return f"--trainer.callbacks+={json.dumps({'class_path': f'tests.saboteurs.{name}', 'init_args': arguments})}"
 
 
 @pytest.fixture

@@ -6,6 +6,7 @@ milliseconds; several ranks are started as ``torchrun`` starts them.
 
 from __future__ import annotations
 
+import atexit
 import multiprocessing
 import os
 import signal
@@ -38,6 +39,7 @@ def _run(arguments: Sequence[str], environment: dict[str, str], output: Path) ->
         code = int(end.code or 0)
     except BaseException:  # as the interpreter would
         traceback.print_exc()
+    atexit._run_exitfuncs()  # which a forked process would leave out
     sys.exit(code)
 
 
@@ -52,6 +54,7 @@ class Launched:
 
     def __init__(self, arguments: Sequence[str], ranks: int, output: Path) -> None:
         output.mkdir(parents=True, exist_ok=True)
+        self.runs = Path(next(a for a in reversed(arguments) if a.startswith("--runs=")).removeprefix("--runs="))
         self.outputs = [output / f"rank{rank}.txt" for rank in range(ranks)]
         port = free_port()
         self.ranks: list[BaseProcess] = []

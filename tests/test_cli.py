@@ -115,7 +115,7 @@ def test_checkpoints_that_are_none(checkpoint: Path, tmp_path: Path, capfd: pyte
     torch.save({"state_dict": {}}, foreign)
     for path, says in (
         (tmp_path / "none.ckpt", "does not exist"),
-        (truncated, "truncated or no checkpoint"),
+        (truncated, "truncated, damaged or no checkpoint"),
         (foreign, "was not written by lightning_mtgan"),
     ):
         assert tools.main(["generate", f"--checkpoint={path}", f"--output={tmp_path / 'x'}"]) == 2

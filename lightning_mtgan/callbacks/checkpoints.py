@@ -35,6 +35,7 @@ class Checkpoints(Checkpoint):
         self.best_fid = float("inf")
         self.best_kimg = 0.0
         self.wandb_id: str | None = None
+        self._saved_at: int | None = None
 
     def state_dict(self) -> dict[str, Any]:
         """The best FID so far and where it was, and the W&B run that a resumed run continues."""
@@ -110,7 +111,8 @@ class Checkpoints(Checkpoint):
             if trainer.is_global_zero:
                 writer = trainer.strategy.checkpoint_io
                 failure = writer.failure if isinstance(writer, DurableCheckpointIO) else None
-                failure = failure or _rename(partial, folder, is_best)
+                failure = failure or _rename(partial, folder, is_best, rotate=self._saved_at != module.global_step)
+                self._saved_at = module.global_step
             failure = distributed.broadcast_object(failure)
         if failure is not None:
             raise RunFailed(
@@ -119,12 +121,19 @@ class Checkpoints(Checkpoint):
             )
 
 
-def _rename(partial: Path, folder: Path, is_best: bool) -> str | None:
-    """Give the new file its names; the reason if that fails. At every moment some name leads to a whole file."""
+def _rename(partial: Path, folder: Path, is_best: bool, rotate: bool) -> str | None:
+    """Give the new file its names; the reason if that fails. At every moment some name leads to a whole file.
+
+    Args:
+        partial: The new file.
+        folder: Where it goes.
+        is_best: It is the best, too.
+        rotate: The last one becomes the one before; not where it holds the same step.
+    """
     try:
         if is_best:
             keep_also_as(partial, folder / BEST)
-        if (folder / LAST).exists():
+        if rotate and (folder / LAST).exists():
             keep_also_as(folder / LAST, folder / PREVIOUS)
         os.replace(partial, folder / LAST)
         settle(folder)

@@ -1,0 +1,216 @@
+"""A run that is stopped at any moment, in any way, goes on to the same bits."""
+
+from __future__ import annotations
+
+import csv
+import json
+import shutil
+import signal
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from lightning_mtgan.callbacks.metrics_file import MetricsFile, new_folder
+from lightning_mtgan.cli import main
+from tests.conftest import SMALL, Train, farthest, newest_run, saboteur, weights
+from tests.launch import Launched
+
+Launch = Callable[..., Launched]
+TIMES = ("seconds", "images_per_second")
+BUSY = [
+    "--trainer.max_steps=24",
+    "--fidelity.every_kimg=0.64",  # steps 10 and 20
+    "--checkpoints.every_kimg=0.32",  # every 5 steps
+    "--trainer.log_every_n_steps=4",
+    "--model.game.penalty_every=3",
+    "--model.balancers.penalty.class_path=lightning_mtgan.balancing.WeightedSum",
+    *[f"--model.balancers.discriminator.weights.{name}=null" for name in ("r1", "r2")],
+]
+"""A run in which everything happens often, so that every kind of moment lies between two saves."""
+
+
+def rows(run: Path) -> list[dict[str, str]]:
+    """What was logged, without what a clock says."""
+    with (run / "metrics.csv").open(newline="") as file:
+        return [{k: v for k, v in row.items() if k not in TIMES} for row in csv.DictReader(file)]
+
+
+def state(run: Path) -> dict[str, Any]:
+    """Everything in the last checkpoint that a training depends on, but for clocks."""
+    content = torch.load(run / "checkpoints" / "last.ckpt", weights_only=True)
+    own = content["lightning_mtgan"]
+    del own["config"]  # whose number of workers may differ
+    own["figures"] = {name: value for name, value in own["figures"].items() if name not in (*TIMES, "peak_memory_mib")}
+    kept = {name: content[name] for name in ("state_dict", "optimizer_states", "lr_schedulers", "global_step")}
+    return {**kept, **own, "best_fid": content["callbacks"]["Checkpoints"]["best_fid"]}
+
+
+def assert_same(one: Any, other: Any, where: str = "") -> None:
+    """The same structure with the same bits."""
+    assert type(one) is type(other), where
+    if isinstance(one, torch.Tensor):
+        assert torch.equal(one, other), where
+    elif isinstance(one, dict):
+        assert one.keys() == other.keys(), where
+        for key, value in one.items():
+            assert_same(value, other[key], f"{where}/{key}")
+    elif isinstance(one, list | tuple):
+        assert len(one) == len(other), where
+        for index, (left, right) in enumerate(zip(one, other, strict=True)):
+            assert_same(left, right, f"{where}/{index}")
+    else:
+        assert one == other, where
+
+
+@pytest.fixture(scope="module")
+def straight(tmp_path_factory: pytest.TempPathFactory) -> Callable[[int], Path]:
+    """The run of BUSY that nobody stopped, by its number of ranks."""
+    done: dict[int, Path] = {}
+
+    def run(ranks: int) -> Path:
+        if ranks not in done:
+            folder = tmp_path_factory.mktemp(f"straight{ranks}")
+            launched = Launched([*SMALL, *BUSY, f"--runs={folder}"], ranks, folder / "output")
+            assert launched.wait() == [0] * ranks, launched.text()
+            done[ranks] = newest_run(folder)
+        return done[ranks]
+
+    return run
+
+
+@pytest.mark.parametrize(
+    ("kill", "arguments", "ranks"),
+    [
+        ({"step": 13}, [], 1),  # between two saves, between two lazy phases, in the middle of an epoch
+        ({"step": 10}, [], 1),  # right after an evaluation and its save
+        ({"step": 17}, ["--data.num_workers=2"], 1),
+        ({"step": 15, "while_saving": True}, [], 1),
+        ({"step": 18, "rank": 1}, [], 2),
+    ],
+    ids=["between everything", "after an evaluation", "two workers", "while saving", "two ranks"],
+)
+def test_a_killed_run_goes_on_to_the_same_bits(
+    kill: dict[str, Any], arguments: list[str], ranks: int, launch: Launch, straight: Callable[[int], Path]
+) -> None:
+    killed = launch(*BUSY, *arguments, saboteur("Kill", **kill), ranks=ranks)
+    codes = killed.wait()
+    assert codes[kill.get("rank", 0)] == -signal.SIGKILL, killed.text()
+    assert 0 not in codes
+    resumed = launch(*BUSY, *arguments, "--ckpt_path=last", ranks=ranks)
+    assert resumed.wait() == [0] * ranks, resumed.text()
+    run = newest_run(resumed.runs)
+    assert run.name == "version_0"  # it is the same run that goes on
+    assert_same(state(straight(ranks)), state(run))
+    assert rows(straight(ranks)) == rows(run)
+
+
+def test_ranks_may_change_on_resume(train: Train, launch: Launch, tmp_path: Path) -> None:
+    common = ["--trainer.precision=64-true"]
+    whole = train(*common, "--trainer.max_steps=12", saboteur("Witness", folder=str(tmp_path / "whole")), runs="whole")
+    for first, then in ((1, 2), (2, 1)):
+        runs = f"{first}to{then}"
+        for ranks, steps in ((first, 5), (then, 12)):
+            witness = saboteur("Witness", folder=str(tmp_path / runs / str(ranks)))
+            launched = launch(*common, f"--trainer.max_steps={steps}", "--ckpt_path=auto", witness, ranks=ranks, runs=runs)
+            assert launched.wait() == [0] * ranks, launched.text()
+        assert farthest(weights(whole), weights(tmp_path / runs / "default" / "version_0")) < 1e-9
+        assert seen(tmp_path / runs / str(first)) + seen(tmp_path / runs / str(then)) == seen(tmp_path / "whole")
+
+
+def seen(folder: Path) -> list[list[str]]:
+    """The images of each step, over all ranks, in rank order."""
+    ranks = [json.loads(path.read_text()) for path in sorted(folder.glob("images*.json"))]
+    return [[image for rank in step for image in rank] for step in zip(*ranks, strict=True)]
+
+
+def test_a_broken_last_checkpoint_gives_way_to_the_one_before(
+    train: Train, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    run = train("--trainer.max_steps=10", "--checkpoints.every_kimg=0.256")
+    straight = train("--trainer.max_steps=12", runs="straight")
+    last = run / "checkpoints" / "last.ckpt"
+    content = last.read_bytes()
+    middle = len(content) // 2
+    breaks = {"truncated": content[:middle], "empty": b"", "one bit": _flipped(content, middle), "missing": None}
+    for name, broken in breaks.items():
+        copy = tmp_path / name / "default" / "version_0"
+        shutil.copytree(run, copy)
+        if broken is None:
+            (copy / "checkpoints" / "last.ckpt").unlink()
+        else:
+            (copy / "checkpoints" / "last.ckpt").write_bytes(broken)
+        capfd.readouterr()
+        again = train("--trainer.max_steps=12", "--ckpt_path=last", runs=name)
+        assert again == copy
+        assert "previous.ckpt, step 8" in capfd.readouterr().out, name
+        assert farthest(weights(straight), weights(again)) == 0
+        assert rows(straight)[-1] == rows(again)[-1]
+    (run / "checkpoints" / "previous.ckpt").write_bytes(b"")
+    last.write_bytes(b"")
+    assert main([*SMALL, f"--runs={tmp_path / 'runs'}", "--ckpt_path=last", "--trainer.max_steps=12"]) == 2
+    assert "previous.ckpt cannot be read" in capfd.readouterr().err
+
+
+def _flipped(content: bytes, place: int) -> bytes:
+    return content[:place] + bytes([content[place] ^ 4]) + content[place + 1 :]
+
+
+def test_a_run_that_was_killed_in_its_final_figures_is_finished(launch: Launch, train: Train) -> None:
+    whole = train("--trainer.max_steps=6", runs="whole")
+    killed = launch("--trainer.max_steps=6", saboteur("KillAtEnd"))
+    assert killed.wait() == [-signal.SIGKILL]
+    run = newest_run(killed.runs)
+    assert (run / "checkpoints" / "last.ckpt").exists()
+    assert not (run / "summary.json").exists()
+    train("--trainer.max_steps=6", "--ckpt_path=last")
+    assert_same(state(whole), state(run))
+    assert rows(whole) == rows(run)
+    assert (run / "summary.json").exists()
+
+
+def test_another_checkpoint_than_the_last_begins_a_new_run(train: Train, tmp_path: Path) -> None:
+    run = train("--trainer.max_steps=4")
+    before = (run / "metrics.csv").read_bytes()
+    branch = train("--trainer.max_steps=6", f"--ckpt_path={run / 'checkpoints' / 'best.ckpt'}")
+    assert branch.name == "version_1"
+    assert (branch / "checkpoints" / "best.ckpt").exists()
+    elsewhere = train("--trainer.max_steps=6", f"--ckpt_path={run / 'checkpoints' / 'last.ckpt'}", "--name=other")
+    assert elsewhere.parent.name == "other"
+    assert (run / "metrics.csv").read_bytes() == before
+
+
+def test_auto_begins_a_run_or_goes_on(train: Train) -> None:
+    first = train("--trainer.max_steps=3", "--ckpt_path=auto")
+    assert train("--trainer.max_steps=5", "--ckpt_path=auto") == first
+    assert rows(first)[-1]["step"] == "5"
+
+
+def test_a_resumed_run_continues_the_same_wandb_run(launch: Launch) -> None:
+    for steps in (3, 5):
+        launched = launch(f"--trainer.max_steps={steps}", "--wandb=offline", "--ckpt_path=auto")
+        assert launched.wait() == [0], launched.text()
+    folders = [path.name for path in newest_run(launched.runs).glob("wandb/offline-run-*")]
+    assert len(folders) == 2
+    assert len({name.rpartition("-")[2] for name in folders}) == 1
+
+
+def test_metrics_are_whole_after_a_kill_and_drop_what_comes_again(tmp_path: Path) -> None:
+    table = MetricsFile(tmp_path)
+    for step in (1, 2, 3):
+        table.log_metrics({"loss": step / 3}, step)
+    table.log_metrics({"fid": 5.0}, 3)
+    with (tmp_path / "metrics.csv").open("a") as file:
+        file.write("4,0.")  # killed in the middle of a row
+    again = MetricsFile(tmp_path, after=2)
+    again.log_metrics({"loss": 1.0, "new": 2.0}, 3)
+    found = list(csv.DictReader((tmp_path / "metrics.csv").read_text().splitlines()))
+    assert [row["step"] for row in found] == ["1", "2", "3"]
+    assert float(found[0]["loss"]) == 1 / 3
+    assert found[2]["new"] == "2.0"
+
+
+def test_two_new_runs_never_share_a_folder(tmp_path: Path) -> None:
+    assert [new_folder(tmp_path / "a").name for _ in range(3)] == ["version_0", "version_1", "version_2"]
