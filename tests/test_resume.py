@@ -114,7 +114,9 @@ def test_ranks_may_change_on_resume(train: Train, launch: Launch, tmp_path: Path
         runs = f"{first}to{then}"
         for ranks, steps in ((first, 5), (then, 12)):
             witness = saboteur("Witness", folder=str(tmp_path / runs / str(ranks)))
-            launched = launch(*common, f"--trainer.max_steps={steps}", "--ckpt_path=auto", witness, ranks=ranks, runs=runs)
+            launched = launch(
+                *common, f"--trainer.max_steps={steps}", "--ckpt_path=auto", witness, ranks=ranks, runs=runs
+            )
             assert launched.wait() == [0] * ranks, launched.text()
         assert farthest(weights(whole), weights(tmp_path / runs / "default" / "version_0")) < 1e-9
         assert seen(tmp_path / runs / str(first)) + seen(tmp_path / runs / str(then)) == seen(tmp_path / "whole")

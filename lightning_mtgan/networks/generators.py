@@ -50,7 +50,10 @@ class ConvGenerator(Generator):
         channels = widths(spec.image_size, width)[::-1]
         self.lift = nn.Linear(latent_dim + condition_dim, channels[0] * SMALLEST**2)
         self.smallest = nn.Conv2d(channels[0], channels[0], 3, padding=1)
-        self.grow = nn.ModuleList(nn.Conv2d(below, above, 3, padding=1) for below, above in pairwise(channels))
+        has_bias = normalization is None  # a normalisation takes away what a bias adds, and has its own
+        self.grow = nn.ModuleList(
+            nn.Conv2d(below, above, 3, padding=1, bias=has_bias) for below, above in pairwise(channels)
+        )
         self.normalize = nn.ModuleList(
             normalization(above) if normalization is not None else nn.Identity() for above in channels[1:]
         )

@@ -61,7 +61,7 @@ class GlobalBatchNorm(MixesSamples):
         variance = distributed.total(centred.square().sum(others)) / count
         with torch.no_grad():
             # A step that is left out because of its numbers must not live on in the averages.
-            keep = self.momentum * (mean.isfinite() & variance.isfinite())
+            keep = (mean.isfinite() & variance.isfinite()).to(mean.dtype) * self.momentum
             unbiased = variance * (count / max(count - 1, 1))
             self.running_mean.lerp_(mean.nan_to_num(0, 0, 0), keep)
             self.running_var.lerp_(unbiased.nan_to_num(0, 0, 0), keep)

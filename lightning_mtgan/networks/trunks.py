@@ -50,8 +50,9 @@ class ConvTrunk(Trunk):
         super().__init__(num_features)
         channels = widths(spec.image_size, width)
         self.from_image = nn.Conv2d(spec.num_channels, channels[0], 3, padding=1)
+        has_bias = normalization is None  # a normalisation takes away what a bias adds, and has its own
         self.shrink = nn.ModuleList(
-            nn.Conv2d(above, below, 3, stride=2, padding=1) for above, below in pairwise(channels)
+            nn.Conv2d(above, below, 3, stride=2, padding=1, bias=has_bias) for above, below in pairwise(channels)
         )
         self.refine = nn.ModuleList(nn.Conv2d(below, below, 3, padding=1) for below in channels[1:])
         self.normalize = nn.ModuleList(
