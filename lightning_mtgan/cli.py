@@ -167,11 +167,12 @@ class TrainingCommand(LightningCLI):
             trainer = super().instantiate_trainer(**kwargs)
         except ValueError as error:
             raise UserError(f"trainer: {error}") from error
-        processes.set_up(trainer, self.config.collective_timeout)
+        processes.require_ddp(trainer)
         return trainer
 
     def _instantiate_trainer(self, config: dict[str, Any], callbacks_: list[Any]) -> Trainer:
-        ours = [callbacks.StopSignals(), *callbacks_, callbacks.Record()]
+        waits = processes.CollectiveTimeout(self.config.collective_timeout)
+        ours = [waits, callbacks.StopSignals(), *callbacks_, callbacks.Record()]
         if config["enable_progress_bar"] is not False:
             ours.append(callbacks.Progress())
         return super()._instantiate_trainer(config, [*ours, callbacks.Summary()])

@@ -6,6 +6,7 @@ Every function works unchanged in a single process.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import timedelta
 from typing import Any
 
 import torch
@@ -25,6 +26,12 @@ def rank() -> int:
 def world_size() -> int:
     """Number of processes that train together."""
     return dist.get_world_size() if _active() else 1
+
+
+def set_timeout(seconds: float) -> None:
+    """How long a collective may take before it fails on every rank that waits."""
+    if _active():
+        dist.distributed_c10d._set_pg_timeout(timedelta(seconds=seconds))  # what init_process_group would have taken
 
 
 def barrier() -> None:

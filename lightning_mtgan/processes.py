@@ -8,12 +8,12 @@ import subprocess
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from datetime import timedelta
 from typing import Any
 
-from lightning.pytorch import Trainer
+from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.strategies import DDPStrategy, SingleDeviceStrategy
 
+from lightning_mtgan import distributed
 from lightning_mtgan.errors import Interrupted, UserError
 
 GRACE_SECONDS = 5.0
@@ -29,21 +29,31 @@ def as_launched(environment: Mapping[str, str]) -> dict[str, Any]:
     return {"trainer": {"devices": local, "num_nodes": ranks // local, **strategy}}
 
 
-def set_up(trainer: Trainer, timeout: float) -> None:
-    """Let ranks give up on one that does not answer.
-
-    Args:
-        trainer: The trainer, before it starts anything.
-        timeout: Seconds that a collective may take.
+def require_ddp(trainer: Trainer) -> None:
+    """Refuse what does not keep whole networks on each rank.
 
     Raises:
-        UserError: For a strategy that does not keep whole networks on each rank.
+        UserError: With the name of the strategy.
     """
-    strategy = trainer.strategy
-    if isinstance(strategy, DDPStrategy):
-        strategy._timeout = timedelta(seconds=timeout)
-    elif not isinstance(strategy, SingleDeviceStrategy):
-        raise UserError(f"trainer.strategy {type(strategy).__name__} is not supported; use ddp, or auto for one device")
+    if not isinstance(trainer.strategy, DDPStrategy | SingleDeviceStrategy):
+        raise UserError(
+            f"trainer.strategy {type(trainer.strategy).__name__} is not supported; use ddp, or auto for one device"
+        )
+
+
+class CollectiveTimeout(Callback):
+    """Lets ranks give up on one that does not answer, once all have met.
+
+    Args:
+        seconds: What a collective may take.
+    """
+
+    def __init__(self, seconds: float) -> None:
+        self.seconds = seconds
+
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        """The processes have met: starting them may take longer than one step."""
+        distributed.set_timeout(self.seconds)
 
 
 def only_finish(trainer: Trainer) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
+import multiprocessing
 import os
 import resource
 import signal
@@ -100,6 +101,23 @@ class Poison(Callback):
         phases[index] = dataclasses.replace(phases[index], losses=losses)  # type: ignore
 
 
+class Idle(Callback):
+    """A phase's player does not move in some steps.
+
+    Args:
+        phase: The phase, the only one of its player.
+        steps: The steps.
+    """
+
+    def __init__(self, phase: str, steps: list[int]) -> None:
+        self.phase, self.steps = phase, steps
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        optimizer = pl_module._movers[self.phase].optimizer  # type: ignore
+        step = optimizer.step
+        optimizer.step = lambda: step() if trainer.global_step not in self.steps else None
+
+
 class Drift(Callback):
     """A parameter of one rank goes its own way by one bit.
 
@@ -184,7 +202,6 @@ class Traffic(Callback):
         calls: dict[str, int] = {}
         size = 0
         for event in self.profile.events():
-            print(event.name) if "c10d" in event.name or "gloo" in event.name else None
             if event.name.startswith("gloo:"):
                 name = event.name.removeprefix("gloo:")
                 calls[name] = calls.get(name, 0) + 1
@@ -198,6 +215,22 @@ class Dropping(torch.nn.Dropout):
 
     def __init__(self, num_channels: int) -> None:
         super().__init__(0.1)
+
+
+class SignalEverybody(Callback):
+    """This process and its workers are sent SIGTERM when a step begins, as a scheduler does.
+
+    Args:
+        step: The step.
+    """
+
+    def __init__(self, step: int) -> None:
+        self.step = step
+
+    def on_train_batch_start(self, trainer: Trainer, *_: Any) -> None:
+        if trainer.global_step == self.step:
+            for process in [*multiprocessing.active_children(), multiprocessing.current_process()]:
+                os.kill(process.pid, signal.SIGTERM)  # type: ignore
 
 
 class Signal(Callback):
