@@ -164,6 +164,7 @@ class FlatGradients:
     def __init__(self, parameters: Iterable[torch.nn.Parameter], num_notes: int = 0) -> None:
         self.parameters = list(parameters)
         self._buffers: list[Tensor] = []
+        self._tails: list[int] = []
         self._views: list[tuple[torch.nn.Parameter, Tensor]] = []
         kinds = list(dict.fromkeys((parameter.dtype, parameter.device) for parameter in self.parameters))
         for index, (dtype, device) in enumerate(kinds):
@@ -171,6 +172,7 @@ class FlatGradients:
             tail = num_notes if index == 0 else 0
             buffer = torch.zeros(sum(p.numel() for p in members) + tail, dtype=dtype, device=device)
             self._buffers.append(buffer)
+            self._tails.append(tail)
             pieces: Sequence[Tensor] = buffer[: len(buffer) - tail].split([p.numel() for p in members])
             self._views += [(p, piece.view_as(p)) for p, piece in zip(members, pieces, strict=True)]
         self.notes = self._buffers[0][len(self._buffers[0]) - num_notes :]
@@ -184,10 +186,11 @@ class FlatGradients:
             if parameter.grad is not view:
                 parameter.grad = view
 
-    def are_finite(self) -> Tensor:
-        """Whether each gradient of this rank, and each note, is a finite number; a bool on the device."""
+    def sum(self) -> Tensor:
+        """The sum of this rank's gradients: finite where each of them is, and a twentieth of the work to tell."""
         self._collect()
-        return torch.stack([buffer.isfinite().all().to(self.notes.device) for buffer in self._buffers]).all()
+        sums = [buffer[: len(buffer) - tail].sum() for buffer, tail in zip(self._buffers, self._tails, strict=True)]
+        return sums[0] if len(sums) == 1 else torch.stack([one.to(sums[0]) for one in sums]).sum()
 
     def average(self, parts: int = 1) -> None:
         """Replace the gradients by their mean over ranks and parts: one all-reduce of this player alone.

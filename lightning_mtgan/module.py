@@ -159,11 +159,9 @@ class MultiTaskGAN(lightning.LightningModule):
                 self.balancers[phase.name].backward(terms, mover.parameters)  # type: ignore[operator]
             seen.append({name: value.detach() for name, value in (terms.losses | terms.observed).items()})
         values = seen[0] if parts == 1 else {n: torch.stack([one[n] for one in seen]).mean(0) for n in seen[0]}
-        names = list(terms.losses)
-        flags, notes = mover.finish(
-            torch.stack([values[name] for name in names]), self.asked_to_stop is not None, parts
-        )
-        self.watch.note(phase.name, names, flags, notes)
+        losses = {name: values[name] for name in terms.losses}
+        bad, notes = mover.finish(torch.stack(list(losses.values())), self.asked_to_stop is not None, parts)
+        self.watch.note(phase.name, losses, bad, notes)
         # Autocast keeps the low-precision copies of the parameters that have just moved.
         torch.clear_autocast_cache()
         for name, value in values.items():

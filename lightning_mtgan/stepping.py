@@ -11,7 +11,7 @@ from torch.optim import Optimizer
 from lightning_mtgan.distributed import FlatGradients
 
 BAD, STOP = range(2)
-"""What travels behind the gradients: whether a rank's losses or gradients are not finite, and whether it
+"""What travels behind the gradients: 0 unless a rank's losses or gradients are not finite, and whether it
 was asked to stop."""
 
 
@@ -49,19 +49,20 @@ class Mover:
             parts: Backward passes that have added to the gradients.
 
         Returns:
-            What of this rank was not finite, bool (K + 1,), the gradients last; and how many ranks
-            were not finite and were asked to stop, (2,).
+            A scalar that is 0 if all of this rank's numbers were finite; and what all ranks know now,
+            (2,): ``BAD`` is 0 unless the step was left out, ``STOP`` counts the ranks that were asked to
+            stop.
         """
-        flags = torch.cat([~losses.isfinite(), ~self.gradients.are_finite()[None]])
         notes = self.gradients.notes
-        notes[BAD] = flags.any()
+        bad = (self.gradients.sum() + losses.sum()) * 0  # 0, or no number
+        notes[BAD] = bad
         if asked_to_stop:
             notes[STOP] = 1
         self.gradients.average(parts)
         if self.max_norm is not None:
             nn.utils.clip_grad_norm_(self.parameters, self.max_norm)
-        step_unless(self.optimizer, notes[BAD] > 0)
-        return flags, notes
+        step_unless(self.optimizer, notes[BAD] != 0)
+        return bad, notes
 
 
 def step_unless(optimizer: Optimizer, bad: Tensor) -> None:

@@ -15,11 +15,11 @@ from lightning_mtgan.stepping import BAD, STOP
 
 @dataclass
 class _Step:
-    """What one step has left to be read: for each phase that was played its name, its losses' names and flags."""
+    """What one step has left to be read: each phase that was played, with its losses and its notes."""
 
     number: int
-    phases: list[tuple[str, list[str], Tensor]] = field(default_factory=list)
-    notes: list[Tensor] = field(default_factory=list)
+    phases: list[tuple[str, dict[str, Tensor], Tensor]] = field(default_factory=list)
+    notes: list[Any] = field(default_factory=list)
     copied: Any = None
 
 
@@ -47,18 +47,18 @@ class Watch:
         """A step begins."""
         self._step = _Step(step)
 
-    def note(self, phase: str, names: list[str], flags: Tensor, notes: Tensor) -> None:
+    def note(self, phase: str, losses: dict[str, Tensor], bad: Tensor, notes: Tensor) -> None:
         """A phase was played.
 
         Args:
             phase: Its name.
-            names: Names of its losses.
-            flags: What of this rank was not finite, bool (K + 1,), the gradients last.
-            notes: How many ranks were not finite and were asked to stop, (2,).
+            losses: This rank's losses by name.
+            bad: 0 if all of this rank's numbers were finite.
+            notes: What all ranks know, (2,), as ``Mover.finish`` returns it.
         """
         assert self._step is not None
-        self._step.phases.append((phase, names, flags))
-        self._step.notes.append(notes.clone())
+        self._step.phases.append((phase, losses, bad))
+        self._step.notes.append(notes.tolist() if notes.device.type == "cpu" else notes.clone())
 
     def end(self) -> None:
         """A step ends: read it, or on a GPU the one before.
@@ -69,15 +69,14 @@ class Watch:
         step, self._step = self._step, None
         if step is None or not step.notes:
             return
-        on_cpu = step.notes[0].device.type == "cpu"
-        if not on_cpu:
+        on_device = isinstance(step.notes[0], Tensor)
+        if on_device:
             notes = torch.stack(step.notes)
-            host = torch.empty(notes.shape, dtype=notes.dtype, pin_memory=True)
-            step.notes = list(host.copy_(notes, non_blocking=True))
+            step.notes = list(torch.empty(notes.shape, dtype=notes.dtype, pin_memory=True).copy_(notes, True))
             step.copied = torch.cuda.Event()
             step.copied.record()
         self._unread.append(step)
-        self.read(keep=0 if on_cpu else 1)
+        self.read(keep=1 if on_device else 0)
 
     def read(self, keep: int = 0) -> None:
         """Read all steps but the last few; those may wait for the device.
@@ -89,26 +88,25 @@ class Watch:
             step = self._unread.pop(0)
             if step.copied is not None:
                 step.copied.synchronize()
-            for (phase, names, flags), notes in zip(step.phases, step.notes, strict=True):
-                numbers = notes.tolist()
+            for (phase, losses, mine), notes in zip(step.phases, step.notes, strict=True):
+                numbers = notes.tolist() if isinstance(notes, Tensor) else notes
                 self.stop = self.stop or numbers[STOP] > 0
-                bad = numbers[BAD] > 0
+                bad = numbers[BAD] != 0
                 self.skipped[phase] = self.skipped.get(phase, 0) + bad
                 self.in_a_row[phase] = self.in_a_row.get(phase, 0) + 1 if bad else 0
                 if self.in_a_row[phase] >= self.patience:
-                    raise RunFailed(self._report(step.number, phase, names, flags))
+                    raise RunFailed(self._report(step.number, phase, losses, mine))
 
-    def _report(self, step: int, phase: str, names: list[str], flags: Tensor) -> str:
+    def _report(self, step: int, phase: str, losses: dict[str, Tensor], bad: Tensor) -> str:
         """Which losses of which ranks were not finite; every rank must ask."""
-        mine = [name for name, flag in zip(names, flags.tolist()[:-1], strict=True) if flag]
-        mine = mine or (["its gradient"] if flags.tolist()[-1] else [])
-        found = [
-            f"{', '.join(what)} on rank {rank}" for rank, what in enumerate(distributed.gather_objects(mine)) if what
-        ]
+        mine = [name for name, value in losses.items() if not value.isfinite()]
+        mine = mine or (["the gradient"] if bad.item() != 0 else [])
+        ranks = distributed.gather_objects(mine)
+        found = [f"{', '.join(names)} on rank {rank}" for rank, names in enumerate(ranks) if names]
         return (
             f"phase {phase}: not finite in {self.in_a_row[phase]} steps in a row up to step {step} "
-            f"({'; '.join(found)}); no parameter has moved since; lower the learning rate, clip with "
-            "model.max_gradient_norms, or go on from an earlier checkpoint"
+            f"({'; '.join(found)}); no parameter has moved since; lower the learning rate, clip "
+            "with model.max_gradient_norms, or go on from an earlier checkpoint"
         )
 
     def state_dict(self) -> dict[str, dict[str, int]]:

@@ -109,13 +109,15 @@ def test_a_step_that_is_not_finite_is_left_out_everywhere(how: str, launch: Laun
     assert "3 steps of phase generator left out so far" in bad.text()
 
 
-def test_too_many_steps_left_out_end_the_run(launch: Launch) -> None:
-    poison = saboteur("Poison", phase="discriminator", loss="r1", steps=list(range(7, 99)), rank=1)
+@pytest.mark.parametrize(("only_gradient", "what"), [(False, "r1"), (True, "the gradient")])
+def test_too_many_steps_left_out_end_the_run(only_gradient: bool, what: str, launch: Launch) -> None:
+    steps = list(range(7, 99))
+    poison = saboteur("Poison", phase="discriminator", loss="r1", steps=steps, rank=1, only_gradient=only_gradient)
     common = ["--trainer.max_steps=99", "--checkpoints.every_kimg=0.32", "--model.max_skips=3"]
     ended = launch(*common, poison, ranks=2)
     assert ended.wait() == [1, 1], ended.text()
     told = ended.text()
-    assert "error: phase discriminator: not finite in 3 steps in a row up to step 9 (r1 on rank 1)" in told
+    assert f"error: phase discriminator: not finite in 3 steps in a row up to step 9 ({what} on rank 1)" in told
     assert "Traceback" not in told
     run = newest_run(ended.runs)
     assert last_step(run) == 5
