@@ -160,7 +160,7 @@ class MultiTaskGAN(lightning.LightningModule):
             seen.append({name: value.detach() for name, value in (terms.losses | terms.observed).items()})
         values = seen[0] if parts == 1 else {n: torch.stack([one[n] for one in seen]).mean(0) for n in seen[0]}
         losses = {name: values[name] for name in terms.losses}
-        bad, notes = mover.finish(torch.stack(list(losses.values())), self.asked_to_stop is not None, parts)
+        bad, notes = mover.finish(torch.stack(list(losses.values())), self.is_asked_to_stop(), parts)
         self.watch.note(phase.name, losses, bad, notes)
         # Autocast keeps the low-precision copies of the parameters that have just moved.
         torch.clear_autocast_cache()
@@ -198,6 +198,10 @@ class MultiTaskGAN(lightning.LightningModule):
     def kimg(self) -> float:
         """Thousands of real images seen, all ranks together."""
         return self.global_step * self.batch_size / 1000
+
+    def is_asked_to_stop(self) -> bool:
+        """Whether this process was sent a signal."""
+        return self.asked_to_stop is not None
 
     def stop_in_order(self) -> NoReturn:
         """End a training whose state is saved, because a rank was asked to.

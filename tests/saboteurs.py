@@ -45,11 +45,18 @@ def _die_after_some_bytes(content: Any, file: Any) -> None:
     os.kill(os.getpid(), signal.SIGKILL)
 
 
-class KillAtEnd(Callback):
-    """This process is killed when the last step is saved and the final figures are about to be measured."""
+class SignalAtEnd(Callback):
+    """This process is sent a signal when the last step is saved and the final figures are about to be measured.
+
+    Args:
+        signum: Name of the signal.
+    """
+
+    def __init__(self, signum: str) -> None:
+        self.signum = signum
 
     def on_train_end(self, trainer: Trainer, *_: Any) -> None:
-        os.kill(os.getpid(), signal.SIGKILL)
+        os.kill(os.getpid(), signal.Signals[self.signum])
 
 
 class Raise(Callback):
@@ -215,6 +222,21 @@ class Dropping(torch.nn.Dropout):
 
     def __init__(self, num_channels: int) -> None:
         super().__init__(0.1)
+
+
+class SignalBeforeEvaluation(Callback):
+    """This process is sent SIGTERM when a step is done and its evaluation is about to begin.
+
+    Args:
+        step: The number of steps done.
+    """
+
+    def __init__(self, step: int) -> None:
+        self.step = step
+
+    def on_train_batch_end(self, trainer: Trainer, *_: Any) -> None:
+        if trainer.global_step == self.step:
+            os.kill(os.getpid(), signal.SIGTERM)
 
 
 class SignalEverybody(Callback):

@@ -107,6 +107,22 @@ def test_a_killed_run_goes_on_to_the_same_bits(
     assert rows(straight(ranks)) == rows(run)
 
 
+def test_a_signal_does_not_wait_for_an_evaluation(launch: Launch, straight: Callable[[int], Path]) -> None:
+    """The evaluation of step 10 is left, owed by the checkpoint, and made up for."""
+    stopped = launch(*BUSY, saboteur("SignalBeforeEvaluation", step=10), ranks=2)
+    assert stopped.wait() == [0, 0], stopped.text()
+    run = newest_run(stopped.runs)
+    assert not any(row.get("fid") for row in rows(run))
+    resumed = launch(*BUSY, "--ckpt_path=last", ranks=2)
+    assert resumed.wait() == [0, 0], resumed.text()
+    assert_same(state(straight(2)), state(run))
+    assert sorted(map(str, map(by_name, rows(straight(2))))) == sorted(map(str, map(by_name, rows(run))))
+
+
+def by_name(row: dict[str, str]) -> list[tuple[str, str]]:
+    return sorted((name, value) for name, value in row.items() if value)
+
+
 def test_ranks_may_change_on_resume(train: Train, launch: Launch, tmp_path: Path) -> None:
     common = ["--trainer.precision=64-true"]
     whole = train(*common, "--trainer.max_steps=12", saboteur("Witness", folder=str(tmp_path / "whole")), runs="whole")
@@ -160,16 +176,21 @@ def _flipped(content: bytes, place: int) -> bytes:
     return content[:place] + bytes([content[place] ^ 4]) + content[place + 1 :]
 
 
-def test_a_run_that_was_killed_in_its_final_figures_is_finished(launch: Launch, train: Train) -> None:
-    whole = train("--trainer.max_steps=6", runs="whole")
-    killed = launch("--trainer.max_steps=6", saboteur("KillAtEnd"))
-    assert killed.wait() == [-signal.SIGKILL]
-    run = newest_run(killed.runs)
+@pytest.mark.parametrize(("signum", "ranks", "code"), [("SIGKILL", 1, -signal.SIGKILL), ("SIGTERM", 2, 0)])
+def test_a_run_that_was_stopped_in_its_final_figures_is_finished(
+    signum: str, ranks: int, code: int, launch: Launch
+) -> None:
+    whole = launch("--trainer.max_steps=6", ranks=ranks, runs="whole")
+    assert whole.wait() == [0] * ranks
+    stopped = launch("--trainer.max_steps=6", saboteur("SignalAtEnd", signum=signum), ranks=ranks)
+    assert stopped.wait() == [code] * ranks, stopped.text()
+    run = newest_run(stopped.runs)
     assert (run / "checkpoints" / "last.ckpt").exists()
     assert not (run / "summary.json").exists()
-    train("--trainer.max_steps=6", "--ckpt_path=last")
-    assert_same(state(whole), state(run))
-    assert rows(whole) == rows(run)
+    finished = launch("--trainer.max_steps=6", "--ckpt_path=last", ranks=ranks)
+    assert finished.wait() == [0] * ranks, finished.text()
+    assert_same(state(newest_run(whole.runs)), state(run))
+    assert rows(newest_run(whole.runs)) == rows(run)
     assert (run / "summary.json").exists()
 
 

@@ -55,11 +55,15 @@ class Checkpoints(Checkpoint):
         loggers = [logger for logger in trainer.loggers if isinstance(logger, WandbLogger)]
         self.wandb_id = str(loggers[0].version) if loggers else None
         _require_equal_ranks(pl_module)
-        run = run_folder(trainer)
         resumed = trainer.ckpt_path  # type: ignore[attr-defined]
-        if resumed is None or run is None:
-            return
-        best, mine = Path(resumed).with_name(BEST), run / FOLDER / BEST
+        run = run_folder(trainer)
+        if resumed is not None and run is not None:
+            self._take_best_along(Path(resumed), run, trainer)
+        if self._is_best(pl_module):  # a measurement that the stopped run owed
+            self.save(trainer, pl_module, is_best=True)
+
+    def _take_best_along(self, resumed: Path, run: Path, trainer: Trainer) -> None:
+        best, mine = resumed.with_name(BEST), run / FOLDER / BEST
         if not best.exists():
             self.best_fid = float("inf")
         elif trainer.is_global_zero and best.resolve() != mine.resolve():

@@ -11,7 +11,17 @@ from lightning_mtgan import distributed
 from lightning_mtgan.callbacks.schedule import is_due
 from lightning_mtgan.draws import seed_of
 from lightning_mtgan.errors import UserError
-from lightning_mtgan.evaluation import Evaluator, Judged, Protocol, describe, generated, judge, measure, stored
+from lightning_mtgan.evaluation import (
+    Abandoned,
+    Evaluator,
+    Judged,
+    Protocol,
+    describe,
+    generated,
+    judge,
+    measure,
+    stored,
+)
 from lightning_mtgan.module import MultiTaskGAN
 
 
@@ -38,7 +48,16 @@ class Fidelity(Callback):
             raise UserError(f"fidelity.every_kimg is {every_kimg}; use 0 for the last measurement only, or more")
         self.evaluator, self.every_kimg = evaluator, every_kimg
         self.periodic, self.final = periodic, final or periodic
+        self._is_owed = False
         self._references: dict[tuple[str, int], Judged] = {}
+
+    def state_dict(self) -> dict[str, Any]:
+        """Whether this step's measurement was abandoned because the run had to stop."""
+        return {"is_owed": self._is_owed}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Remember what is owed."""
+        self._is_owed = state_dict["is_owed"]
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Refuse a split that the data does not have, before anything trains."""
@@ -61,24 +80,45 @@ class Fidelity(Callback):
                 f"({' '.join(str(error).split())[:120]}); name one made for this data"
             ) from error
 
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Make up for the measurement that a stopped run has left out."""
+        assert isinstance(pl_module, MultiTaskGAN)
+        if self._is_owed:
+            self._run_periodic(trainer, pl_module)
+
     def on_train_batch_end(self, trainer: Trainer, pl_module: LightningModule, *_: Any) -> None:
-        """Measure when it is due."""
+        """Measure when it is due; a run that is asked to stop meanwhile does so, and owes the measurement."""
         assert isinstance(pl_module, MultiTaskGAN)
         if is_due(pl_module, self.every_kimg):
-            self.run(trainer, pl_module, self.periodic)
-            pl_module.candidate_fid = pl_module.figures["fid"]
+            self._run_periodic(trainer, pl_module)
+
+    def _run_periodic(self, trainer: Trainer, module: MultiTaskGAN) -> None:
+        try:
+            self.run(trainer, module, self.periodic)
+        except Abandoned:
+            self._is_owed = module.watch.stop = True
+        else:
+            self._is_owed = False
+            module.candidate_fid = module.figures["fid"]
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Measure by the full protocol."""
+        """Measure by the full protocol.
+
+        Raises:
+            Interrupted: If some rank was asked to stop; the last state is saved.
+        """
         assert isinstance(pl_module, MultiTaskGAN)
-        self.run(trainer, pl_module, self.final)
+        try:
+            self.run(trainer, pl_module, self.final)
+        except Abandoned:
+            pl_module.stop_in_order()
 
     def run(self, trainer: Trainer, module: MultiTaskGAN, protocol: Protocol) -> None:
         """Measure, and log every figure with its protocol."""
         tasks = module.game.spec.tasks
         with module.paused(), module.sampling() as game:
             source = generated(game, self.evaluator, seed_of("fidelity", protocol.seed))
-            fake = judge(source, protocol.num_images, self.evaluator, tasks, module.device)
+            fake = judge(source, protocol.num_images, self.evaluator, tasks, module.device, module.is_asked_to_stop)
             real = self._reference(trainer, module, protocol)
             # One rank's arithmetic for all: a last bit of difference must not split their decisions.
             figures = measure(fake, real, tasks, protocol) if trainer.is_global_zero else None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import subprocess
 import threading
 from types import FrameType
 from typing import Any
@@ -21,8 +22,8 @@ class StopSignals(Callback):
     """
 
     def __init__(self) -> None:
-        self._training = False
         self._module: MultiTaskGAN | None = None
+        self._children: list[subprocess.Popen[bytes]] = []
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Listen. Lightning has put its own handlers in place before, and takes all away at the end.
@@ -31,23 +32,18 @@ class StopSignals(Callback):
         loop broadcasts a flag in every step and waits for the device to read it; both go.
         """
         assert isinstance(pl_module, MultiTaskGAN)
-        self._module, self._training = pl_module, True
+        self._module = pl_module
+        self._children = getattr(trainer.strategy.launcher, "procs", [])
         trainer.fit_loop.epoch_loop._broadcast_sigterm_tensor = lambda: None  # type: ignore[method-assign]
         if threading.current_thread() is threading.main_thread():
             for signum in HEARD:
                 signal.signal(signum, self._hear)
 
-    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """The last state is saved: from here on there is nothing to wait for."""
-        self._training = False
-        assert isinstance(pl_module, MultiTaskGAN)
-        if pl_module.asked_to_stop is not None:
-            pl_module.stop_in_order()
-
     def _hear(self, signum: int, frame: FrameType | None) -> Any:
         assert self._module is not None
         if signum == signal.SIGINT and self._module.asked_to_stop == signal.SIGINT:
             signal.default_int_handler(signum, frame)
+        if self._module.asked_to_stop is None and signum != signal.SIGINT:  # a terminal tells them all
+            for child in self._children:
+                child.send_signal(signum)
         self._module.asked_to_stop = signum
-        if not self._training:
-            self._module.stop_in_order()

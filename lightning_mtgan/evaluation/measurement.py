@@ -79,14 +79,42 @@ Source = Callable[[int, int], tuple[Tensor, dict[str, Tensor]]]
 """From the number of a batch and its size to images uint8 (N, C, H, W) and their targets."""
 
 
+class Abandoned(Exception):
+    """A measurement that some rank was asked to leave; all ranks leave it together."""
+
+
+def _never() -> bool:
+    return False
+
+
 @torch.no_grad()
 def judge(
-    source: Source, num_images: int, evaluator: Evaluator, tasks: Sequence[TaskSpec], device: torch.device
+    source: Source,
+    num_images: int,
+    evaluator: Evaluator,
+    tasks: Sequence[TaskSpec],
+    device: torch.device,
+    leave: Callable[[], bool] = _never,
 ) -> Judged:
-    """Judge images in batches; each rank takes every R-th batch, all get the rows of all, in order."""
+    """Judge images in batches; each rank takes every R-th batch, all get the rows of all, in order.
+
+    Args:
+        source: Images and their targets, by batch.
+        num_images: How many.
+        evaluator: The judge.
+        tasks: What is judged.
+        device: Where.
+        leave: Whether this rank has something better to do; asked before each batch.
+
+    Raises:
+        Abandoned: On all ranks, if one was to leave.
+    """
     with _full_float32():
-        mine = _judge_share(source, num_images, evaluator.to(device), tasks, device)
-    every = sorted((row for rank in distributed.gather_objects(mine) for row in rank), key=lambda row: row[0])
+        mine = _judge_share(source, num_images, evaluator.to(device), tasks, device, leave)
+    ranks = distributed.gather_objects(mine)
+    if any(rank is None for rank in ranks):
+        raise Abandoned
+    every = sorted((row for rank in ranks for row in rank), key=lambda row: row[0])
     return Judged(
         torch.cat([row[1] for row in every]),
         {name: torch.cat([row[2][name] for row in every]) for name in every[0][2]},
@@ -106,13 +134,20 @@ def _full_float32() -> Iterator[None]:
 
 
 def _judge_share(
-    source: Source, num_images: int, evaluator: Evaluator, tasks: Sequence[TaskSpec], device: torch.device
-) -> list[tuple[int, Tensor, dict[str, Tensor], dict[str, Tensor]]]:
-    """This rank's batches: number, features, predictions and what was wanted, on the CPU."""
+    source: Source,
+    num_images: int,
+    evaluator: Evaluator,
+    tasks: Sequence[TaskSpec],
+    device: torch.device,
+    leave: Callable[[], bool],
+) -> list[tuple[int, Tensor, dict[str, Tensor], dict[str, Tensor]]] | None:
+    """This rank's batches: number, features, predictions and what was wanted, on the CPU; None if it left."""
     mine: list[tuple[int, Tensor, dict[str, Tensor], dict[str, Tensor]]] = []
     measures = {task.name: task.measure for task in tasks if task.measure is not None}
     starts = range(0, num_images, BATCH)
     for number in range(distributed.rank(), len(starts), distributed.world_size()):
+        if leave():
+            return None
         image, wanted = source(number, min(BATCH, num_images - starts[number]))
         image = image.to(device)
         features = evaluator.features(image)
