@@ -28,6 +28,10 @@ class Mover:
     def __init__(self, parameters: Iterable[nn.Parameter], optimizer: Optimizer, max_norm: float | None = None) -> None:
         self.gradients = FlatGradients(parameters, num_notes=2)
         self.optimizer, self.max_norm = optimizer, max_norm
+        on_gpu = self.gradients.notes.device.type == "cuda"
+        for group in optimizer.param_groups:
+            if on_gpu and "capturable" in group and not group.get("fused"):
+                group["capturable"] = True  # counts steps on the device, where they can be taken back unasked
 
     @property
     def parameters(self) -> list[nn.Parameter]:

@@ -217,6 +217,25 @@ class Traffic(Callback):
             Path(self.path).write_text(json.dumps({"steps": 4, "calls": calls, "bytes": size}))
 
 
+class NoWaiting(Callback):
+    """Makes every operation that waits for the GPU an error for some steps.
+
+    Args:
+        first: The first of these steps.
+        last: The last of them.
+    """
+
+    def __init__(self, first: int, last: int) -> None:
+        self.first, self.last = first, last
+
+    def on_train_batch_start(self, trainer: Trainer, *_: Any) -> None:
+        if self.first <= trainer.global_step <= self.last:
+            torch.cuda.set_sync_debug_mode("error")
+
+    def on_train_batch_end(self, trainer: Trainer, *_: Any) -> None:
+        torch.cuda.set_sync_debug_mode("default")
+
+
 class Dropping(torch.nn.Dropout):
     """Dropout that is given a number of channels, as a normalisation layer is."""
 

@@ -12,7 +12,7 @@ from PIL import Image
 
 from lightning_mtgan import __main__ as tools
 from lightning_mtgan.cli import main
-from tests.conftest import CONFIGS, SMALL, Train, arguments_of, farthest, weights
+from tests.conftest import CONFIGS, SMALL, Train, arguments_of, farthest, saboteur, weights
 
 
 def read_rows(run: Path) -> list[dict[str, str]]:
@@ -87,18 +87,6 @@ def test_resume_with_another_learning_rate_says_so_and_uses_it(
     assert [states["param_groups"][0]["lr"] for states in content["optimizer_states"]] == [0.0015, 1e-5]
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("config", CONFIGS, ids=lambda path: path.stem)
-def test_two_ranks_equal_one(config: Path, train: Train, train_process: Train) -> None:
-    common = [*arguments_of(config), "--trainer.max_steps=20", "--trainer.precision=64-true"]
-    one = train(*common, runs="one")
-    two = train_process(*common, "--trainer.devices=2", "--trainer.strategy=ddp", runs="two")
-    assert farthest(weights(one), weights(two)) < 1e-9
-    figures = [json.loads((run / "summary.json").read_text())["figures"] for run in (one, two)]
-    for name in ("fid", "recall", "modes"):
-        assert figures[0][name] == pytest.approx(figures[1][name], rel=1e-6)
-
-
 def test_workers_do_not_change_the_run(train: Train) -> None:
     none = train("--trainer.max_steps=6", runs="none")
     some = train("--trainer.max_steps=6", "--data.num_workers=2", runs="some")
@@ -150,3 +138,21 @@ def test_the_main_job_trains_on_a_gpu(train: Train, precision: str) -> None:
     assert figures["peak_memory_mib"] > 1
     rows = read_rows(run)
     assert all(abs(float(row["loss/generator/adversarial"])) < 100 for row in rows if row["loss/generator/adversarial"])
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+def test_resume_on_a_gpu_is_bit_exact_with_deterministic_kernels(train: Train) -> None:
+    common = ["--trainer.accelerator=gpu", "--trainer.deterministic=true"]
+    straight = train(*common, "--trainer.max_steps=24", runs="straight")
+    train(*common, "--trainer.max_steps=17", runs="parts")
+    resumed = train(*common, "--trainer.max_steps=24", "--ckpt_path=last", runs="parts")
+    assert farthest(weights(straight), weights(resumed)) == 0
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+@pytest.mark.parametrize("fused", [True, False])
+def test_a_step_never_waits_for_the_gpu(train: Train, fused: bool) -> None:
+    keys = [f"--model.optimizers.{player}.fused={str(fused).lower()}" for player in ("discriminator", "generator")]
+    train("--trainer.accelerator=gpu", "--trainer.max_steps=9", *keys, saboteur("NoWaiting", first=2, last=4))
