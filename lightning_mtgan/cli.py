@@ -126,8 +126,9 @@ class TrainingCommand(LightningCLI):
         self.resume = resume.find(asked, self.runs, self.name) if asked is not None else None
         if self.resume is not None:
             stored = self.resume.content[KEY]["config"] or {}
-            for line in resume.compare(stored, self.plain, self.resume.path):
-                print(line)
+            for line in [self.resume.notice, *resume.compare(stored, self.plain, self.resume.path)]:
+                if rank_zero_only.rank == 0:  # type: ignore[attr-defined]
+                    print(line)
             step, last = self.resume.step, self.config.trainer.max_steps
             if 0 <= last < step or (last == step and self.resume.is_complete):
                 raise UserError(f"checkpoint {self.resume.path} is at step {step}; raise --trainer.max_steps above it")

@@ -31,7 +31,8 @@ def world_size() -> int:
 def set_timeout(seconds: float) -> None:
     """How long a collective may take before it fails on every rank that waits."""
     if _active():
-        dist.distributed_c10d._set_pg_timeout(timedelta(seconds=seconds))  # what init_process_group would have taken
+        set_ = getattr(dist, "set_timeout", None) or dist.distributed_c10d._set_pg_timeout  # its name before torch 2.15
+        set_(timedelta(seconds=seconds))
 
 
 def barrier() -> None:

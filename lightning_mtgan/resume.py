@@ -26,11 +26,13 @@ class Resume:
         path: The file.
         content: What it holds.
         folder: The run's folder, if the run itself goes on; None if a new run begins from it.
+        notice: What the user should know of the choice.
     """
 
     path: Path
     content: dict[str, Any]
     folder: Path | None
+    notice: str
 
     @property
     def step(self) -> int:
@@ -59,7 +61,7 @@ def find(asked: str, runs: Path, name: str) -> Resume | None:
 
     Returns:
         The checkpoint, or None for a new run. A ``last.ckpt`` that cannot be read gives way to the
-        one before, with a printed line.
+        one before, with a notice.
 
     Raises:
         UserError: If there is no checkpoint, or none that can be read.
@@ -76,7 +78,7 @@ def find(asked: str, runs: Path, name: str) -> Resume | None:
         path = folder / LAST
     else:
         path = Path(asked)
-    path, content = _read_or_previous(path)
+    path, content, problem = _read_or_previous(path)
     home = path.resolve().parent
     goes_on = (
         path.name in (LAST, PREVIOUS)
@@ -84,7 +86,8 @@ def find(asked: str, runs: Path, name: str) -> Resume | None:
         and home.parent.name.startswith("version_")
         and home.parents[1] == (runs / name).resolve()
     )
-    return Resume(path, content, path.parents[1] if goes_on else None)
+    notice = f"{problem}going on from {path}, step {content['global_step']}"
+    return Resume(path, content, path.parents[1] if goes_on else None, notice)
 
 
 def _newest(runs: Path) -> Path | None:
@@ -98,16 +101,15 @@ def _newest(runs: Path) -> Path | None:
     return found[max(found)] if found else None
 
 
-def _read_or_previous(path: Path) -> tuple[Path, dict[str, Any]]:
+def _read_or_previous(path: Path) -> tuple[Path, dict[str, Any], str]:
+    """The file that can be read, its content, and what is wrong with the other."""
     previous = path.with_name(PREVIOUS)
     if path.name != LAST or not previous.exists():
-        return path, read(path)
+        return path, read(path), ""
     try:
-        return path, read(path)
+        return path, read(path), ""
     except UserError as error:
-        content = read(previous)
-        print(f"{error}: going on from {previous}, step {content['global_step']}")
-        return previous, content
+        return previous, read(previous), f"{error}: "
 
 
 def flatten(tree: Any, prefix: str = "") -> dict[str, Any]:
