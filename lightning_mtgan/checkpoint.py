@@ -17,6 +17,9 @@ from lightning_mtgan.types import DataSpec
 KEY = "lightning_mtgan"
 """Where a checkpoint says what it is a checkpoint of."""
 
+FORMAT = 2
+"""What a checkpoint of this version holds; raised whenever that changes."""
+
 FOLDER, LAST, PREVIOUS, BEST = "checkpoints", "last.ckpt", "previous.ckpt", "best.ckpt"
 """Where a run's checkpoints are."""
 
@@ -41,6 +44,11 @@ def read(path: Path) -> dict[str, Any]:
     if not isinstance(content, dict) or KEY not in content:
         raise UserError(
             f"checkpoint {path} was not written by lightning_mtgan; use one from runs/*/version_*/checkpoints"
+        )
+    if content[KEY].get("format") != FORMAT:
+        raise UserError(
+            f"checkpoint {path} has format {content[KEY].get('format', 1)}, this version of lightning_mtgan reads "
+            f"format {FORMAT}; use the version that wrote it"
         )
     return content
 

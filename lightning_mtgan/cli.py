@@ -10,7 +10,7 @@ import sys
 import warnings
 from argparse import ArgumentError
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -22,8 +22,8 @@ from lightning.pytorch.utilities.rank_zero import rank_zero_only
 
 from lightning_mtgan import callbacks, config_files, processes, resume
 from lightning_mtgan.callbacks.dashboard import WandbMode, wandb_logger
-from lightning_mtgan.callbacks.metrics_file import MetricsFile, new_folder
-from lightning_mtgan.checkpoint import KEY
+from lightning_mtgan.callbacks.folder import locked, new_folder
+from lightning_mtgan.callbacks.metrics_file import MetricsFile
 from lightning_mtgan.errors import Interrupted, RunFailed, UserError
 from lightning_mtgan.messages import is_disk_full, out_of_memory, parser_sentence, user_error_in
 from lightning_mtgan.module import MultiTaskGAN, check_precision
@@ -106,7 +106,7 @@ class TrainingCommand(LightningCLI):
         check_precision(self.config.trainer.precision)
         if self.config.seed_everything is True or self.config.seed_everything < 0:
             raise UserError(f"seed_everything is {self.config.seed_everything}; give a whole number from 0 on")
-        if self.config.collective_timeout <= 0:
+        if not 0 < self.config.collective_timeout < 1e9:
             raise UserError(f"collective_timeout is {self.config.collective_timeout}; give seconds, more than 0")
         for key, instead in (
             ("accumulate_grad_batches", "--data.micro_batches, which splits a batch"),
@@ -125,13 +125,9 @@ class TrainingCommand(LightningCLI):
         asked = self.config.ckpt_path
         self.resume = resume.find(asked, self.runs, self.name) if asked is not None else None
         if self.resume is not None:
-            stored = self.resume.content[KEY]["config"] or {}
-            for line in [self.resume.notice, *resume.compare(stored, self.plain, self.resume.path)]:
-                if rank_zero_only.rank == 0:  # type: ignore[attr-defined]
-                    print(line)
-            step, last = self.resume.step, self.config.trainer.max_steps
-            if 0 <= last < step or (last == step and self.resume.is_complete):
-                raise UserError(f"checkpoint {self.resume.path} is at step {step}; raise --trainer.max_steps above it")
+            self._check_resume(self.resume)
+        if asked == "auto" or (self.resume is not None and self.resume.folder is not None):
+            self.config.ckpt_path = None  # the run's own config.yaml repeats it from its beginning
         try:
             self.runs.mkdir(parents=True, exist_ok=True)
             probe = self.runs / ".writable"
@@ -142,18 +138,31 @@ class TrainingCommand(LightningCLI):
                 f"runs folder {self.runs} cannot be written ({error.strerror}); set --runs to another"
             ) from error
 
+    def _check_resume(self, found: resume.Resume) -> None:
+        for line in [found.notice, *resume.compare(found.config, self.plain, found.path)]:
+            if rank_zero_only.rank == 0:  # type: ignore[attr-defined]
+                print(line)
+        last = self.config.trainer.max_steps
+        if last == found.step and found.is_complete and self.config.ckpt_path == "auto":
+            raise Interrupted(f"{found.folder} is complete at step {last}; there is nothing to do", exit_code=0)
+        if 0 <= last < found.step or (last == found.step and found.is_complete):
+            raise UserError(f"checkpoint {found.path} is at step {found.step}; raise --trainer.max_steps above it")
+        if found.folder is not None:
+            self.save_config_kwargs["config_filename"] = f"config_from_{found.step}.yaml"
+
     def _plain_config(self) -> dict[str, Any]:
         """What a checkpoint carries of the configuration, as plain values."""
         text = self.parser.dump(self.config, format="yaml")
         every = config_files.parse(text)
         model = every["model"]
-        keys = ("optimizers", "balancers", "schedulers")
+        keys = ("optimizers", "balancers", "schedulers", "max_gradient_norms")
         return {
             "game": model["game"],
             "data": every["data"],
             "seed": every["seed_everything"],
             "fidelity": every["fidelity"],
             "ema": every["ema"],
+            "trainer": {"precision": every["trainer"].get("precision") or "32-true"},
             **{key: model.get(key) for key in keys},
         }
 
@@ -185,8 +194,12 @@ class TrainingCommand(LightningCLI):
             UserError: If the ranks cannot divide the batch; said before any of them is started.
         """
         self._check_division()
-        if self.config.trainer.logger is None and not self.config.trainer.fast_dev_run:
-            self.trainer.loggers = self._loggers()
+        with ExitStack() as run:
+            if self.config.trainer.logger is None and not self.config.trainer.fast_dev_run:
+                self.trainer.loggers = self._loggers(run)
+            self._fit()
+
+    def _fit(self) -> None:
         path = str(self.resume.path) if self.resume is not None else None
         if self.resume is not None and self.resume.step == self.config.trainer.max_steps:
             processes.only_finish(self.trainer)
@@ -201,15 +214,24 @@ class TrainingCommand(LightningCLI):
                 f"data.batch_size {batch_size} cannot be divided by {split}; use a multiple of {ranks * parts}"
             )
 
-    def _loggers(self) -> list[Any]:
-        """Where figures go: the run's own folder, and W&B."""
-        folder, goes_on = self.runs / self.name, self.resume is not None and self.resume.folder is not None
-        if goes_on:
-            folder = self.resume.folder  # type: ignore[union-attr,assignment]
-        elif rank_zero_only.rank == 0:  # type: ignore[attr-defined]
-            folder = new_folder(folder)
-        table = MetricsFile(folder, after=self.resume.step if goes_on else None)  # type: ignore[union-attr]
-        wandb = wandb_logger(self.config.wandb, self.name, folder, self.resume.wandb_id if self.resume else None)
+    def _loggers(self, run: ExitStack) -> list[Any]:
+        """Where figures go: the run's own folder, and W&B.
+
+        Raises:
+            UserError: If the folder cannot be written, or another process trains in it.
+        """
+        folder, goes_on = self.runs / self.name, self.resume if self.resume and self.resume.folder else None
+        try:
+            if goes_on is not None and goes_on.folder is not None:
+                folder = goes_on.folder
+            elif rank_zero_only.rank == 0:  # type: ignore[attr-defined]
+                folder = new_folder(folder)
+            if rank_zero_only.rank == 0:  # type: ignore[attr-defined]
+                run.enter_context(locked(folder))
+            table = MetricsFile(folder, keep=goes_on.num_rows if goes_on is not None else 0)
+        except PermissionError as error:
+            raise UserError(f"{error.filename} cannot be written ({error.strerror}); set --runs to another") from error
+        wandb = wandb_logger(self.config.wandb, self.name, folder, goes_on.wandb_id if goes_on is not None else None)
         return [table, wandb] if wandb is not None else [table]
 
 

@@ -35,12 +35,6 @@ def set_timeout(seconds: float) -> None:
         set_(timedelta(seconds=seconds))
 
 
-def barrier() -> None:
-    """Wait until every process is here."""
-    if _active():
-        dist.barrier()
-
-
 def broadcast_object(value: Any) -> Any:
     """Rank 0's value, on every rank."""
     if not _active():

@@ -17,7 +17,7 @@ class RunFailed(Exception):
 
 
 class Interrupted(Exception):
-    """A training that was asked to stop, and did so in order.
+    """A training that ends in order before its time, because it was asked to or is complete.
 
     Args:
         message: What was saved and how to go on.

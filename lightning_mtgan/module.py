@@ -17,7 +17,7 @@ from torch.nn.parallel import DistributedDataParallel
 from lightning_mtgan import distributed
 from lightning_mtgan.averaging import ParameterAverage
 from lightning_mtgan.balancing import Balancer, WeightedSum
-from lightning_mtgan.checkpoint import KEY
+from lightning_mtgan.checkpoint import FORMAT, KEY
 from lightning_mtgan.draws import Draws
 from lightning_mtgan.errors import Interrupted, UserError
 from lightning_mtgan.games import Game, Phase
@@ -71,7 +71,7 @@ class MultiTaskGAN(lightning.LightningModule):
         _require_known("model.schedulers", self._schedulers, players, "player")
         _require_known("model.max_gradient_norms", max_gradient_norms, players, "player")
         for name, norm in max_gradient_norms.items():
-            if norm <= 0:
+            if not norm > 0:
                 raise UserError(f"model.max_gradient_norms.{name} is {norm}; it must be more than 0")
         if max_skips < 1:
             raise UserError(f"model.max_skips is {max_skips}; use 1 to end at the first, or more")
@@ -127,6 +127,11 @@ class MultiTaskGAN(lightning.LightningModule):
         }
         schedulers = self.lr_schedulers() or []
         self._ticks = schedulers if isinstance(schedulers, list) else [schedulers]
+
+    def on_train_start(self) -> None:
+        """The optimizers' state is restored by now."""
+        for mover in self._movers.values():
+            mover.settle()
 
     def training_step(self, batch: Batch, batch_idx: int) -> None:
         """One batch, images as uint8, through all due phases; counted as one step, whatever moved."""
@@ -231,6 +236,7 @@ class MultiTaskGAN(lightning.LightningModule):
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Add what rebuilds the Game without its data, the average, and the newest figures."""
         checkpoint[KEY] = {
+            "format": FORMAT,
             "config": self.config,
             "spec": self.game.spec.to_dict(),
             "seed": self.seed,
@@ -263,7 +269,7 @@ class MultiTaskGAN(lightning.LightningModule):
             mine = ranks[distributed.rank()]
         else:
             mine = {name: sum(one[name] for one in ranks) / len(ranks) for name in ranks[0]}
-        return {name: torch.tensor(value, dtype=torch.float64) for name, value in mine.items()}
+        return {name: torch.tensor(value, dtype=self.dtype) for name, value in mine.items()}  # type: ignore[arg-type]
 
 
 def part_of(batch: Batch, part: int, parts: int) -> Batch:

@@ -7,11 +7,13 @@ import signal
 import subprocess
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 from lightning.pytorch import Callback, LightningModule, Trainer
+from lightning.pytorch.plugins.environments import LightningEnvironment
 from lightning.pytorch.strategies import DDPStrategy, SingleDeviceStrategy
+from lightning.pytorch.strategies.launchers import _MultiProcessingLauncher
 
 from lightning_mtgan import distributed
 from lightning_mtgan.errors import Interrupted, UserError
@@ -35,7 +37,8 @@ def require_ddp(trainer: Trainer) -> None:
     Raises:
         UserError: With the name of the strategy.
     """
-    if not isinstance(trainer.strategy, DDPStrategy | SingleDeviceStrategy):
+    is_known = isinstance(trainer.strategy, DDPStrategy | SingleDeviceStrategy)
+    if not is_known or isinstance(trainer.strategy.launcher, _MultiProcessingLauncher):
         raise UserError(
             f"trainer.strategy {type(trainer.strategy).__name__} is not supported; use ddp, or auto for one device"
         )
@@ -79,9 +82,10 @@ def ending_together(trainer: Trainer) -> Iterator[None]:
         mine = list(children)
         children.clear()  # Lightning's observer would kill this process for what happens to them now
         end(mine, 60.0 if isinstance(error, Interrupted) else GRACE_SECONDS)
-        started_by_a_rank = trainer.local_rank > 0 and "TORCHELASTIC_RUN_ID" not in os.environ
-        if started_by_a_rank and not isinstance(error, Interrupted):
-            os.kill(os.getppid(), signal.SIGCONT)  # a stopped rank 0 could not end
+        by_lightning = isinstance(getattr(trainer.strategy, "cluster_environment", None), LightningEnvironment)
+        if by_lightning and trainer.local_rank > 0 and not isinstance(error, Interrupted):
+            with suppress(OSError):
+                os.kill(os.getppid(), signal.SIGCONT)  # rank 0 has started us; stopped, it could not end
         raise
 
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from lightning_mtgan.checkpoint import FOLDER, LAST, PREVIOUS, read
+from lightning_mtgan.checkpoint import FOLDER, KEY, LAST, PREVIOUS, read
 from lightning_mtgan.errors import UserError
 
 FREE_KEYS = ("data.init_args.num_workers",)
@@ -24,30 +25,29 @@ class Resume:
 
     Args:
         path: The file.
-        content: What it holds.
         folder: The run's folder, if the run itself goes on; None if a new run begins from it.
         notice: What the user should know of the choice.
+        step: Batches trained on so far.
+        config: What built the run, as plain values.
+        wandb_id: The W&B run that goes on, or None.
+        num_rows: Rows of ``metrics.csv`` that belong to the checkpoint.
     """
 
     path: Path
-    content: dict[str, Any]
     folder: Path | None
     notice: str
-
-    @property
-    def step(self) -> int:
-        """Batches trained on so far."""
-        return self.content["global_step"]
-
-    @property
-    def wandb_id(self) -> str | None:
-        """The W&B run that goes on, or None."""
-        return self.content["callbacks"]["Checkpoints"]["wandb_id"] if self.folder is not None else None
+    step: int
+    config: dict[str, Any]
+    wandb_id: str | None
+    num_rows: int
 
     @property
     def is_complete(self) -> bool:
-        """Whether the run that goes on has written its final figures."""
-        return self.folder is None or (self.folder / "summary.json").exists()
+        """Whether the run that goes on has written the final figures of this step."""
+        summary = self.folder / "summary.json" if self.folder is not None else None
+        if summary is None or not summary.exists():
+            return self.folder is None
+        return json.loads(summary.read_text())["run"]["steps"] == self.step
 
 
 def find(asked: str, runs: Path, name: str) -> Resume | None:
@@ -66,6 +66,8 @@ def find(asked: str, runs: Path, name: str) -> Resume | None:
     Raises:
         UserError: If there is no checkpoint, or none that can be read.
     """
+    folder = None
+    path = Path(asked)
     if asked in ("last", "auto"):
         folder = _newest(runs / name)
         if folder is None and asked == "auto":
@@ -75,25 +77,33 @@ def find(asked: str, runs: Path, name: str) -> Resume | None:
                 f"ckpt_path is last, but {runs / name} holds no run with a checkpoint; train first, give a path, or "
                 "use auto, which then begins a new run"
             )
-        path = folder / LAST
-    else:
-        path = Path(asked)
+        path = folder / FOLDER / LAST
     path, content, problem = _read_or_previous(path)
-    home = path.resolve().parent
-    goes_on = (
-        path.name in (LAST, PREVIOUS)
-        and home.name == FOLDER
-        and home.parent.name.startswith("version_")
-        and home.parents[1] == (runs / name).resolve()
+    folder = folder or _home(path, runs / name)
+    kept = content["callbacks"]["Checkpoints"]
+    return Resume(
+        path,
+        folder,
+        f"{problem}going on from {path}, step {content['global_step']}",
+        content["global_step"],
+        content[KEY]["config"] or {},
+        kept["wandb_id"] if folder is not None else None,
+        kept["num_rows"] if folder is not None else 0,
     )
-    notice = f"{problem}going on from {path}, step {content['global_step']}"
-    return Resume(path, content, path.parents[1] if goes_on else None, notice)
+
+
+def _home(path: Path, runs: Path) -> Path | None:
+    """The run's folder of a checkpoint from which the run itself goes on."""
+    real = path.resolve()
+    run = real.parent.parent
+    is_state = real.name in (LAST, PREVIOUS) and real.parent.name == FOLDER
+    return run if is_state and re.fullmatch(r"version_\d+", run.name) and run.parent == runs.resolve() else None
 
 
 def _newest(runs: Path) -> Path | None:
-    """The folder of checkpoints of the newest run that has any."""
+    """The folder of the newest run that has a checkpoint."""
     found = {
-        int(match.group(1)): path / FOLDER
+        int(match.group(1)): path
         for path in runs.glob("version_*")
         if (match := re.fullmatch(r"version_(\d+)", path.name))
         and any((path / FOLDER / file).exists() for file in (LAST, PREVIOUS))
@@ -141,7 +151,7 @@ def compare(stored: Mapping[str, Any], present: Mapping[str, Any], path: Path) -
             continue
         group, _, rest = key.partition(".")
         scheduled = group == "optimizers" and rest.split(".")[0] in (stored.get("schedulers") or {})
-        name = key if group in ("data", "seed", "ema") else f"model.{key}"
+        name = key if group in ("data", "seed", "ema", "trainer") else f"model.{key}"
         if key not in TOLD_KEYS and (group in ("game", "data", "seed", "schedulers") or scheduled):
             raise UserError(
                 f"checkpoint {path} was trained with {name} = {old}, but this run has {new}; "

@@ -28,10 +28,18 @@ class Mover:
     def __init__(self, parameters: Iterable[nn.Parameter], optimizer: Optimizer, max_norm: float | None = None) -> None:
         self.gradients = FlatGradients(parameters, num_notes=2)
         self.optimizer, self.max_norm = optimizer, max_norm
-        on_gpu = self.gradients.notes.device.type == "cuda"
-        for group in optimizer.param_groups:
-            if on_gpu and "capturable" in group and not group.get("fused"):
-                group["capturable"] = True  # counts steps on the device, where they can be taken back unasked
+        self._has_stepped = False
+
+    def settle(self) -> None:
+        """Keep the optimizer's counters where its parameters are, so that a step can be taken back unasked."""
+        device = self.gradients.notes.device
+        for group in self.optimizer.param_groups:
+            if "capturable" in group and not group.get("fused"):
+                group["capturable"] = device.type == "cuda"
+                for parameter in group["params"]:
+                    state = self.optimizer.state.get(parameter, {})
+                    if "step" in state:
+                        state["step"] = state["step"].to(device)
 
     @property
     def parameters(self) -> list[nn.Parameter]:
@@ -65,7 +73,12 @@ class Mover:
         self.gradients.average(parts)
         if self.max_norm is not None:
             nn.utils.clip_grad_norm_(self.parameters, self.max_norm)
-        step_unless(self.optimizer, notes[BAD] != 0)
+        leave_out = notes[BAD] != 0
+        if self._has_stepped:
+            step_unless(self.optimizer, leave_out)
+        elif not leave_out:  # the first step makes the optimizer's state; it may wait for the device
+            self.optimizer.step()
+            self._has_stepped = True
         return bad, notes
 
 
@@ -73,7 +86,7 @@ def step_unless(optimizer: Optimizer, bad: Tensor) -> None:
     """Step, or leave parameters and state as they are where ``bad`` is true, without asking the device.
 
     Args:
-        optimizer: Any optimizer that keeps its state in tensors.
+        optimizer: Any optimizer that keeps its state in tensors, after its first step.
         bad: A bool scalar on the device of the parameters.
     """
     if getattr(optimizer, "_step_supports_amp_scaling", False):  # fused kernels know how: GradScaler asks them so
@@ -82,10 +95,6 @@ def step_unless(optimizer: Optimizer, bad: Tensor) -> None:
         del optimizer.grad_scale, optimizer.found_inf  # type: ignore[attr-defined]
         return
     before = [(tensor, tensor.clone()) for tensor in _tensors(optimizer)]
-    for group in optimizer.param_groups:
-        for parameter in group["params"]:
-            # State that is made in this very step must be made of numbers.
-            parameter.grad.copy_(torch.where(bad, torch.zeros_like(parameter.grad), parameter.grad))
     optimizer.step()
     for tensor, old in before:
         tensor.copy_(torch.where(bad.to(tensor.device), old, tensor))

@@ -58,7 +58,7 @@ class Watch:
         """
         assert self._step is not None
         self._step.phases.append((phase, losses, bad))
-        self._step.notes.append(notes.tolist() if notes.device.type == "cpu" else notes.clone())
+        self._step.notes.append(notes.clone() if notes.device.type == "cuda" else notes.tolist())
 
     def end(self) -> None:
         """A step ends: read it, or on a GPU the one before.
@@ -105,7 +105,7 @@ class Watch:
         found = [f"{', '.join(names)} on rank {rank}" for rank, names in enumerate(ranks) if names]
         return (
             f"phase {phase}: not finite in {self.in_a_row[phase]} steps in a row up to step {step} "
-            f"({'; '.join(found)}); no parameter has moved since; lower the learning rate, clip "
+            f"({'; '.join(found)}); its player has not moved since; lower the learning rate, clip "
             "with model.max_gradient_norms, or go on from an earlier checkpoint"
         )
 

@@ -9,12 +9,11 @@ from __future__ import annotations
 import atexit
 import multiprocessing
 import os
-import signal
 import socket
 import sys
 import time
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 
@@ -86,19 +85,6 @@ class Launched:
             self.ranks[rank].join()
         assert not late, f"ranks {late} did not end within {seconds} s:\n{self.text()}"
         return [int(process.exitcode or 0) for process in self.ranks]
-
-    def send(self, signum: signal.Signals, rank: int = 0) -> None:
-        pid = self.ranks[rank].pid
-        assert pid is not None
-        os.kill(pid, signum)
-
-    def until(self, condition: Callable[[], bool], seconds: float = 60) -> None:
-        """Wait for something to be true while the training runs."""
-        deadline = time.monotonic() + seconds
-        while not condition():
-            assert time.monotonic() < deadline, f"nothing happened within {seconds} s:\n{self.text()}"
-            assert any(process.is_alive() for process in self.ranks), f"all ended:\n{self.text()}"
-            time.sleep(0.002)
 
     def text(self) -> str:
         return "\n".join(f"--- {path.name}\n{path.read_text()}" for path in self.outputs if path.exists())

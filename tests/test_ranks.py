@@ -103,7 +103,7 @@ def test_processes_started_by_train_py_are_the_same_too(train: Train, train_proc
     assert farthest(weights(one), weights(two)) < 1e-9
 
 
-def test_micro_batches_save_memory_and_change_nothing_else(train: Train) -> None:
+def test_micro_batches_add_up_to_the_batch(train: Train) -> None:
     common = [*PLAIN, "--trainer.max_steps=4", "--trainer.precision=64-true"]
     one, four = (train(*common, f"--data.micro_batches={n}", runs=str(n)) for n in (1, 4))
     assert farthest(weights(one), weights(four)) < 1e-9

@@ -7,13 +7,15 @@ import json
 import shutil
 import signal
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 
-from lightning_mtgan.callbacks.metrics_file import MetricsFile, new_folder
+from lightning_mtgan.callbacks.folder import new_folder
+from lightning_mtgan.callbacks.metrics_file import MetricsFile
 from lightning_mtgan.cli import main
 from tests.conftest import SMALL, Train, farthest, newest_run, saboteur, weights
 from tests.launch import Launched
@@ -227,7 +229,7 @@ def test_metrics_are_whole_after_a_kill_and_drop_what_comes_again(tmp_path: Path
     table.log_metrics({"fid": 5.0}, 3)
     with (tmp_path / "metrics.csv").open("a") as file:
         file.write("4,0.")  # killed in the middle of a row
-    again = MetricsFile(tmp_path, after=2)
+    again = MetricsFile(tmp_path, keep=2)
     again.log_metrics({"loss": 1.0, "new": 2.0}, 3)
     found = list(csv.DictReader((tmp_path / "metrics.csv").read_text().splitlines()))
     assert [row["step"] for row in found] == ["1", "2", "3"]
@@ -236,4 +238,6 @@ def test_metrics_are_whole_after_a_kill_and_drop_what_comes_again(tmp_path: Path
 
 
 def test_two_new_runs_never_share_a_folder(tmp_path: Path) -> None:
-    assert [new_folder(tmp_path / "a").name for _ in range(3)] == ["version_0", "version_1", "version_2"]
+    with ThreadPoolExecutor(8) as pool:
+        names = [folder.name for folder in pool.map(lambda _: new_folder(tmp_path / "a"), range(64))]
+    assert sorted(names) == sorted(f"version_{k}" for k in range(64))

@@ -13,6 +13,7 @@ from lightning.pytorch.loggers import WandbLogger
 from lightning_mtgan import distributed
 from lightning_mtgan.callbacks.durable import DurableCheckpointIO, keep_also_as, settle
 from lightning_mtgan.callbacks.folder import run_folder
+from lightning_mtgan.callbacks.metrics_file import MetricsFile
 from lightning_mtgan.callbacks.schedule import is_due
 from lightning_mtgan.checkpoint import BEST, FOLDER, LAST, PREVIOUS
 from lightning_mtgan.errors import RunFailed, UserError
@@ -35,39 +36,61 @@ class Checkpoints(Checkpoint):
         self.best_fid = float("inf")
         self.best_kimg = 0.0
         self.wandb_id: str | None = None
+        self._table: MetricsFile | None = None
         self._saved_at: int | None = None
+        """The step of a last.ckpt that is worth keeping as the one before; None without."""
 
     def state_dict(self) -> dict[str, Any]:
-        """The best FID so far and where it was, and the W&B run that a resumed run continues."""
-        return {"best_fid": self.best_fid, "best_kimg": self.best_kimg, "wandb_id": self.wandb_id}
+        """The best FID so far and where it was, the W&B run that goes on, and what was logged until now."""
+        return {
+            "best_fid": self.best_fid,
+            "best_kimg": self.best_kimg,
+            "wandb_id": self.wandb_id,
+            "num_rows": self._table.num_rows if self._table is not None else 0,
+        }
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Go on from the stored best FID."""
         self.best_fid, self.best_kimg = state_dict["best_fid"], state_dict["best_kimg"]
+        self.wandb_id = state_dict["wandb_id"]
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Write checkpoints our way."""
         trainer.strategy.checkpoint_io = DurableCheckpointIO()
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """A run that begins from another's checkpoint takes the best one along into its own folder."""
+        """Find out where a resumed run stands, and save what it has caught up with."""
         assert isinstance(pl_module, MultiTaskGAN)
-        loggers = [logger for logger in trainer.loggers if isinstance(logger, WandbLogger)]
-        self.wandb_id = str(loggers[0].version) if loggers else None
+        for logger in trainer.loggers:
+            if isinstance(logger, WandbLogger):
+                self.wandb_id = str(logger.version)
+            elif isinstance(logger, MetricsFile):
+                self._table = logger
+        steps = distributed.gather_objects(trainer.global_step)
+        if len(set(steps)) > 1:
+            raise RunFailed(
+                f"ranks go on from the steps {', '.join(map(str, steps))}; all machines must see the same --runs"
+            )
         _require_equal_ranks(pl_module)
         resumed = trainer.ckpt_path  # type: ignore[attr-defined]
         run = run_folder(trainer)
         if resumed is not None and run is not None:
-            self._take_best_along(Path(resumed), run, trainer)
-        if self._is_best(pl_module):  # a measurement that the stopped run owed
-            self.save(trainer, pl_module, is_best=True)
+            self._take_stock(Path(resumed), run / FOLDER, trainer)
+        if pl_module.candidate_fid is not None:  # a measurement that the stopped run owed
+            self.save(trainer, pl_module, self._is_best(pl_module))
+        if pl_module.watch.stop:  # ... and owes again
+            self.save(trainer, pl_module, is_best=False)
+            pl_module.stop_in_order()
 
-    def _take_best_along(self, resumed: Path, run: Path, trainer: Trainer) -> None:
-        best, mine = resumed.with_name(BEST), run / FOLDER / BEST
-        if not best.exists():
+    def _take_stock(self, resumed: Path, folder: Path, trainer: Trainer) -> None:
+        """What is in the folder; a run that begins from another's checkpoint takes the best one along."""
+        if resumed.resolve() == (folder / LAST).resolve():
+            self._saved_at = trainer.global_step
+        best, mine = resumed.with_name(BEST), folder / BEST
+        if not distributed.broadcast_object(best.exists()):
             self.best_fid = float("inf")
         elif trainer.is_global_zero and best.resolve() != mine.resolve():
-            mine.parent.mkdir(parents=True, exist_ok=True)
+            folder.mkdir(parents=True, exist_ok=True)
             keep_also_as(best, mine)
 
     def on_train_batch_end(self, trainer: Trainer, pl_module: LightningModule, *_: Any) -> None:
@@ -83,6 +106,12 @@ class Checkpoints(Checkpoint):
             self.save(trainer, pl_module, is_best)
         if pl_module.watch.stop:
             pl_module.stop_in_order()
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Save the end, too, of a training that does not end by its number of steps."""
+        assert isinstance(pl_module, MultiTaskGAN)
+        if self._saved_at != trainer.global_step and trainer.fit_loop.done:
+            self.save(trainer, pl_module, is_best=False)
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Save the end; its figures follow another protocol, so they are not compared."""
@@ -115,14 +144,15 @@ class Checkpoints(Checkpoint):
             if trainer.is_global_zero:
                 writer = trainer.strategy.checkpoint_io
                 failure = writer.failure if isinstance(writer, DurableCheckpointIO) else None
-                failure = failure or _rename(partial, folder, is_best, rotate=self._saved_at != module.global_step)
-                self._saved_at = module.global_step
+                rotate = self._saved_at not in (None, module.global_step)
+                failure = failure or _rename(partial, folder, is_best, rotate)
             failure = distributed.broadcast_object(failure)
         if failure is not None:
             raise RunFailed(
                 f"checkpoint {folder / LAST} cannot be written at step {module.global_step} ({failure}); the one "
                 "before is whole: make room, then go on with --ckpt_path last"
             )
+        self._saved_at = module.global_step
 
 
 def _rename(partial: Path, folder: Path, is_best: bool, rotate: bool) -> str | None:
@@ -132,7 +162,7 @@ def _rename(partial: Path, folder: Path, is_best: bool, rotate: bool) -> str | N
         partial: The new file.
         folder: Where it goes.
         is_best: It is the best, too.
-        rotate: The last one becomes the one before; not where it holds the same step.
+        rotate: The last one becomes the one before.
     """
     try:
         if is_best:

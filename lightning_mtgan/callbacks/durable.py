@@ -26,6 +26,7 @@ class DurableCheckpointIO(TorchCheckpointIO):
         self.failure = None
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
+            path.unlink(missing_ok=True)  # what a kill left may be the best checkpoint's other name
             with path.open("wb") as file:
                 torch.save(checkpoint, file)
                 file.flush()

@@ -20,6 +20,7 @@ from lightning_mtgan.evaluation import (
     generated,
     judge,
     measure,
+    require_enough,
     stored,
 )
 from lightning_mtgan.module import MultiTaskGAN
@@ -65,6 +66,7 @@ class Fidelity(Callback):
         for protocol in (self.periodic, self.final):
             if protocol.split not in splits:
                 raise UserError(f"fidelity: the data has no split `{protocol.split}`; it has {', '.join(splits)}")
+            require_enough(len(trainer.datamodule.dataset(protocol.split)), protocol)  # type: ignore[attr-defined]
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Refuse an evaluator that cannot judge these images, before anything trains."""
@@ -136,5 +138,6 @@ class Fidelity(Callback):
         key = (protocol.split, num_images)
         if key not in self._references:
             tasks = module.game.spec.tasks
-            self._references[key] = judge(stored(images), num_images, self.evaluator, tasks, module.device)
+            leave = module.is_asked_to_stop
+            self._references[key] = judge(stored(images), num_images, self.evaluator, tasks, module.device, leave)
         return self._references[key]

@@ -2,9 +2,19 @@
 
 from __future__ import annotations
 
+import re
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from lightning.pytorch import Trainer
+
+from lightning_mtgan.errors import UserError
+
+LOCK_SECONDS = 15.0
+"""A killed run's data workers hold its folder for some seconds more."""
 
 
 def run_folder(trainer: Trainer) -> Path | None:
@@ -16,3 +26,45 @@ def run_folder(trainer: Trainer) -> Path | None:
     folder = trainer.log_dir
     is_trial = bool(trainer.fast_dev_run)  # type: ignore[attr-defined]
     return Path(folder) if folder is not None and trainer.loggers and not is_trial else None
+
+
+def new_folder(parent: Path) -> Path:
+    """Make the folder of a new run, ``version_<k>``; two runs that begin at once get two of them."""
+    parent.mkdir(parents=True, exist_ok=True)
+    while True:
+        taken = [int(m.group(1)) for path in parent.iterdir() if (m := re.fullmatch(r"version_(\d+)", path.name))]
+        folder = parent / f"version_{max(taken, default=-1) + 1}"
+        try:
+            folder.mkdir()
+            return folder
+        except FileExistsError:
+            continue
+
+
+@contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Keep a run's folder for this process inside the block.
+
+    Raises:
+        UserError: If another process trains in it.
+    """
+    if sys.platform == "win32":
+        yield
+        return
+    import fcntl
+
+    with (folder / ".lock").open("w") as handle:
+        deadline = time.monotonic() + LOCK_SECONDS
+        while True:
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                if time.monotonic() > deadline:
+                    raise UserError(
+                        f"{folder} is being trained by another process; wait for it, stop it, or use another --name"
+                    ) from None
+                time.sleep(0.2)
+            except OSError:  # a file system without locks
+                break
+        yield

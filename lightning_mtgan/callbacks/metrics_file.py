@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import csv
 import os
-import re
 from argparse import Namespace
 from collections.abc import Mapping
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -22,20 +22,26 @@ class MetricsFile(Logger):
 
     Args:
         folder: The run's folder.
-        after: Step from which the run goes on: later rows, which the killed run wrote, are dropped.
+        keep: Rows of an earlier start to keep: those that its checkpoint knew of. What came after will
+            come again.
     """
 
-    def __init__(self, folder: Path, after: int | None = None) -> None:
+    def __init__(self, folder: Path, keep: int = 0) -> None:
         super().__init__()
         self.folder, self._path = folder, folder / "metrics.csv"
         self._columns: list[str] = ["step"]
         self._rows: list[dict[str, Any]] = []
-        if after is not None and rank_zero_only.rank == 0 and self._path.exists():  # type: ignore[attr-defined]
+        if rank_zero_only.rank == 0 and self._path.exists():  # type: ignore[attr-defined]
             with self._path.open(newline="") as file:
                 reader = csv.DictReader(file)
-                self._rows = [row for row in reader if _is_whole(row) and int(row["step"]) <= after]
+                self._rows = list(islice(reader, keep))
                 self._columns = list(reader.fieldnames or self._columns)
             self._rewrite()
+
+    @property
+    def num_rows(self) -> int:
+        """Rows so far."""
+        return len(self._rows)
 
     @property
     def save_dir(self) -> str:
@@ -75,21 +81,3 @@ class MetricsFile(Logger):
             writer.writeheader()
             writer.writerows(self._rows)
         os.replace(partial, self._path)
-
-
-def _is_whole(row: Mapping[str | None, Any]) -> bool:
-    """Whether a row was written to its end: a kill may cut the last one short."""
-    return None not in row and None not in row.values() and bool(re.fullmatch(r"\d+", row.get("step", "")))
-
-
-def new_folder(parent: Path) -> Path:
-    """Make the folder of a new run, ``version_<k>``; two runs that begin at once get two of them."""
-    parent.mkdir(parents=True, exist_ok=True)
-    while True:
-        taken = [int(m.group(1)) for path in parent.iterdir() if (m := re.fullmatch(r"version_(\d+)", path.name))]
-        folder = parent / f"version_{max(taken, default=-1) + 1}"
-        try:
-            folder.mkdir()
-            return folder
-        except FileExistsError:
-            continue

@@ -25,16 +25,19 @@ class StopSignals(Callback):
         self._module: MultiTaskGAN | None = None
         self._children: list[subprocess.Popen[bytes]] = []
 
-    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Listen. Lightning has put its own handlers in place before, and takes all away at the end.
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        """Listen, in the place of Lightning, which puts back at the end what it finds now.
 
         Lightning's handler of SIGTERM starts a collective wherever the program happens to be, and its
-        loop broadcasts a flag in every step and waits for the device to read it; both go.
+        loop broadcasts a flag in every step and waits for the device to read it.
         """
         assert isinstance(pl_module, MultiTaskGAN)
         self._module = pl_module
         self._children = getattr(trainer.strategy.launcher, "procs", [])
         trainer.fit_loop.epoch_loop._broadcast_sigterm_tensor = lambda: None  # type: ignore[method-assign]
+        connector = trainer._signal_connector
+        connector._original_handlers = connector._get_current_signal_handlers()
+        connector.register_signal_handlers = lambda: None  # type: ignore[method-assign]
         if threading.current_thread() is threading.main_thread():
             for signum in HEARD:
                 signal.signal(signum, self._hear)

@@ -12,6 +12,7 @@ from lightning_mtgan.evaluation.measurement import (
     generated,
     judge,
     measure,
+    require_enough,
     stored,
 )
 
@@ -28,5 +29,6 @@ __all__ = [
     "generated",
     "judge",
     "measure",
+    "require_enough",
     "stored",
 ]

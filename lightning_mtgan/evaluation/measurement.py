@@ -192,6 +192,19 @@ def stored(images: Any) -> Source:
     return batch
 
 
+def require_enough(num_images: int, protocol: Protocol) -> None:
+    """Refuse a split that is too small for a protocol.
+
+    Raises:
+        UserError: With the split and both numbers.
+    """
+    if num_images <= protocol.num_neighbours:
+        raise UserError(
+            f"split `{protocol.split}` has {num_images} images, too few for "
+            f"{protocol.num_neighbours} neighbours; lower num_neighbours"
+        )
+
+
 def measure(fake: Judged, real: Judged, tasks: Sequence[TaskSpec], protocol: Protocol) -> dict[str, float]:
     """Every figure, by its fixed name.
 
@@ -201,11 +214,7 @@ def measure(fake: Judged, real: Judged, tasks: Sequence[TaskSpec], protocol: Pro
         tasks: The tasks of the data.
         protocol: How to measure.
     """
-    if len(real.features) <= protocol.num_neighbours:
-        raise UserError(
-            f"split `{protocol.split}` has {len(real.features)} images, too few for "
-            f"{protocol.num_neighbours} neighbours; lower num_neighbours"
-        )
+    require_enough(len(real.features), protocol)
     statistics = [fid_features_to_statistics(judged.features.double()) for judged in (fake, real)]
     fid = fid_statistics_to_metric(*statistics, verbose=False)["frechet_inception_distance"]
     subset = min(protocol.kid_subset_size, len(fake.features), len(real.features))
