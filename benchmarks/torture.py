@@ -45,7 +45,7 @@ class Run:
     """A training in a folder of its own, which may be started many times."""
 
     def __init__(self, folder: Path, arguments: argparse.Namespace) -> None:
-        self.ranks, self.folder = arguments.ranks, folder / "default" / "version_0"
+        self.ranks, self.runs = arguments.ranks, folder / "default"
         self.command = [sys.executable, str(ROOT / "train.py"), *KEYS, f"--runs={folder}", "--ckpt_path=auto"]
         self.command += [f"--trainer.max_steps={arguments.steps}"]
         if self.ranks > 1:
@@ -57,6 +57,12 @@ class Run:
         return subprocess.Popen(
             self.command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, start_new_session=True
         )
+
+    @property
+    def folder(self) -> Path:
+        """The newest start that has saved; a kill before the first save makes the next start a new run."""
+        runs = sorted(self.runs.glob("version_*"), key=lambda path: int(path.name.removeprefix("version_")))
+        return runs[-1] if runs else self.runs / "version_0"
 
     @property
     def partial(self) -> Path:
@@ -108,28 +114,22 @@ def _digest(tree: object, digest: hashlib._Hash) -> None:
         digest.update(repr(tree).encode())
 
 
-def kill_once(run: Run, moment: str, chance: random.Random) -> tuple[str, int] | None:
-    """Start the run and kill it; what it was doing and its step, or None if it ended before."""
+def kill_once(run: Run, moment: str, chance: random.Random) -> str | None:
+    """Start the run and kill it; what it was doing, or None if it ended before."""
+    run.partial.unlink(missing_ok=True)  # left by an earlier kill; a save would begin by taking it away, too
     process = run.start()
     if moment == STARTING:
         time.sleep(chance.uniform(0, 6))
     else:
-        before = run.size()
-        # A resumed run rewrites its table first; that it trains again shows when the table grows after that.
-        while process.poll() is None and (run.size() <= before or run.size() == 0):
-            before = min(before, run.size())
-            time.sleep(0.01)
-        if moment == RUNNING:
-            time.sleep(chance.uniform(0, 2))
-        else:
-            skip = chance.randint(0, 2)
-            while process.poll() is None:  # a save takes a few milliseconds: no sleep in between
-                if run.partial.exists():
-                    if skip == 0:
-                        break
-                    skip -= 1
-                    while run.partial.exists() and process.poll() is None:
-                        pass
+        _wait_until_it_trains(run, process)
+    if moment == RUNNING:
+        time.sleep(chance.uniform(0, 2))
+    elif moment == SAVING:
+        for skipped in reversed(range(chance.randint(1, 3))):
+            while not run.partial.exists() and process.poll() is None:
+                pass  # a save takes a few milliseconds: no sleep in between
+            while skipped and run.partial.exists() and process.poll() is None:
+                pass
     if process.poll() is not None:
         return None
     victim = process.pid
@@ -138,7 +138,17 @@ def kill_once(run: Run, moment: str, chance: random.Random) -> tuple[str, int] |
     os.kill(victim, signal.SIGKILL)
     process.wait(timeout=120)
     _wait_for_group(process.pid)
-    return (SAVING if run.partial.exists() else moment), run.step()
+    if run.partial.exists():
+        return SAVING
+    return RUNNING if moment == SAVING else moment
+
+
+def _wait_until_it_trains(run: Run, process: subprocess.Popen[bytes]) -> None:
+    """A start rewrites its table once; that it trains shows when the table grows after that."""
+    before = run.size()
+    while process.poll() is None and (run.size() <= before or run.size() == 0):
+        before = min(before, run.size())
+        time.sleep(0.01)
 
 
 def _child_of(pid: int) -> int | None:
@@ -191,15 +201,16 @@ def main() -> None:
                 moment = SAVING
             else:
                 moment = STARTING if chance.random() < 0.15 else RUNNING
-            resumes += tortured.saved_step() > 0
-            killed = kill_once(tortured, moment, chance)
-            if killed is None:
+            began_at, logged = tortured.saved_step(), tortured.size()
+            what = kill_once(tortured, moment, chance)
+            if what is None:
                 print("the run ended before it could be killed: raise --steps")
                 break
-            what, step = killed
             done[what] += 1
-            saved = tortured.saved_step()
-            lost += max(0, step - saved)
+            step, saved = tortured.step(), tortured.saved_step()
+            if tortured.size() != logged:  # it came so far as to go on, or to begin
+                resumes += began_at > 0
+                lost += max(0, step - saved)
             print(f"kill {done.total()}: {what}, at step {step}, goes on from {saved}", flush=True)
         resumes += tortured.saved_step() > 0
         finish(tortured)

@@ -229,7 +229,7 @@ class TrainingCommand(LightningCLI):
             if rank_zero_only.rank == 0:  # type: ignore[attr-defined]
                 run.enter_context(locked(folder))
             table = MetricsFile(folder, keep=goes_on.num_rows if goes_on is not None else 0)
-        except PermissionError as error:
+        except (PermissionError, FileExistsError, NotADirectoryError) as error:
             raise UserError(f"{error.filename} cannot be written ({error.strerror}); set --runs to another") from error
         wandb = wandb_logger(self.config.wandb, self.name, folder, goes_on.wandb_id if goes_on is not None else None)
         return [table, wandb] if wandb is not None else [table]

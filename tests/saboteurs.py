@@ -45,18 +45,28 @@ def _die_after_some_bytes(content: Any, file: Any) -> None:
     os.kill(os.getpid(), signal.SIGKILL)
 
 
-class SignalAtEnd(Callback):
-    """This process is sent a signal when the last step is saved and the final figures are about to be measured.
+class SignalAt(Callback):
+    """This process is sent a signal in one of Lightning's hooks, before or after what the hook does.
 
     Args:
+        hook: Name of the hook.
         signum: Name of the signal.
+        before: Name of the callback whose turn comes next; this one's own turn without.
     """
 
-    def __init__(self, signum: str) -> None:
-        self.signum = signum
+    def __init__(self, hook: str, signum: str, before: str | None = None) -> None:
+        self.hook, self.signum, self.before = hook, signum, before
 
-    def on_train_end(self, trainer: Trainer, *_: Any) -> None:
-        os.kill(os.getpid(), signal.Signals[self.signum])
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        callbacks = {type(callback).__name__: callback for callback in trainer.callbacks}  # type: ignore
+        victim = callbacks[self.before] if self.before is not None else self
+        honest = getattr(victim, self.hook)
+
+        def hook(*arguments: Any) -> None:
+            os.kill(os.getpid(), signal.Signals[self.signum])
+            honest(*arguments)
+
+        setattr(victim, self.hook, hook)
 
 
 class Raise(Callback):

@@ -35,6 +35,21 @@ BAD = {
     "optimizer missing": (["--model.game.embedding_owner=shared"], "no optimizer for the player `shared`"),
     "wrong choice": (["--model.game.embedding_owner=me"], "'generator', 'discriminator', 'shared'"),
     "negative interval": (["--fidelity.every_kimg=-1"], "fidelity.every_kimg is -1"),
+    "processes that share an interpreter": (
+        ["--trainer.strategy=ddp_spawn", "--trainer.devices=2"],
+        "is not supported; use ddp, or auto for one device",
+    ),
+    "no timeout": (["--collective_timeout=0"], "collective_timeout is 0.0; give seconds, more than 0"),
+    "norm of zero": (["--model.max_gradient_norms={generator: 0.0}"], "max_gradient_norms.generator is 0.0"),
+    "norm of no player": (["--model.max_gradient_norms={gen: 1.0}"], "model.max_gradient_norms names the player `gen`"),
+    "no skips": (["--model.max_skips=0"], "model.max_skips is 0"),
+    "no micro-batches": (["--data.micro_batches=0"], "data.micro_batches is 0"),
+    "indivisible": (
+        ["--data.micro_batches=5"],
+        "cannot be divided by 1 processes of 5 micro-batches",
+    ),
+    "accumulation": (["--trainer.accumulate_grad_batches=2"], "use --data.micro_batches"),
+    "clipping": (["--trainer.gradient_clip_val=2"], "use --model.max_gradient_norms"),
     "half precision": (["--trainer.precision=16-mixed"], "use 32-true, bf16-mixed or 64-true"),
     "indivisible batch": (
         ["--trainer.devices=3", "--trainer.strategy=ddp"],

@@ -19,7 +19,7 @@ from tests.conftest import ROOT, SMALL, Train, farthest, newest_run, saboteur, w
 from tests.launch import Launched, free_port
 
 Launch = Callable[..., Launched]
-BAD_STEPS = [4, 5, 9]
+BAD_STEPS = [0, 4, 5, 9]
 
 
 def last_step(run: Path) -> int:
@@ -44,6 +44,13 @@ def test_a_signal_saves_and_ends_within_a_step(
     if ranks == 1:
         straight = train("--trainer.max_steps=12", runs="straight")
         assert farthest(weights(straight), weights(newest_run(resumed.runs))) == 0
+
+
+def test_a_signal_before_the_first_step_is_heard(launch: Launch) -> None:
+    stopped = launch("--trainer.max_steps=99", saboteur("SignalAt", hook="on_fit_start", signum="SIGTERM"))
+    assert stopped.wait() == [0], stopped.text()
+    assert "stopped by SIGTERM after step 1" in stopped.text()
+    assert last_step(newest_run(stopped.runs)) == 1
 
 
 def test_a_signal_to_every_process_leaves_the_workers_to_the_trainer(launch: Launch) -> None:
@@ -88,7 +95,7 @@ def test_processes_started_by_train_py_end_together(how: str, tmp_path: Path) ->
         os.killpg(process.pid, 0)  # nobody is left of the whole group
 
 
-@pytest.mark.parametrize("how", ["loss", "gradient", "on another rank", "unfused"])
+@pytest.mark.parametrize("how", ["loss", "gradient", "on another rank", "unfused", "momentum"])
 def test_a_step_that_is_not_finite_is_left_out_everywhere(how: str, launch: Launch, tmp_path: Path) -> None:
     """What comes out is what comes out of a training whose generator does not move in these steps."""
     ranks = 2 if how == "on another rank" else 1
@@ -96,6 +103,10 @@ def test_a_step_that_is_not_finite_is_left_out_everywhere(how: str, launch: Laun
     common = ["--trainer.max_steps=12", "--trainer.log_every_n_steps=1"]
     if how == "unfused":
         common += ["--model.optimizers.generator.fused=false"]
+    if how == "momentum":
+        common += ['--model.optimizers.generator={"class_path": "torch.optim.SGD"}']
+        common += ["--model.optimizers.generator.lr=0.01", "--model.optimizers.generator.momentum=0.9"]
+        common += ["--model.optimizers.generator.fused=true"]
     poison = saboteur("Poison", **given, rank=ranks - 1, only_gradient=how == "gradient")
     bad = launch(*common, poison, ranks=ranks, runs="bad")
     assert bad.wait() == [0] * ranks, bad.text()
@@ -105,8 +116,8 @@ def test_a_step_that_is_not_finite_is_left_out_everywhere(how: str, launch: Laun
     assert farthest(weights(run), weights(newest_run(idle.runs))) == 0
     rows = list(csv.DictReader((run / "metrics.csv").read_text().splitlines()))
     counts = [float(row["skipped/generator"]) for row in rows if row["skipped/generator"]]
-    assert counts == [0, 0, 0, 0, 1, 2, 2, 2, 2, 3, 3, 3]
-    assert "3 steps of phase generator left out so far" in bad.text()
+    assert counts == [1, 1, 1, 1, 2, 3, 3, 3, 3, 4, 4, 4]
+    assert "4 steps of phase generator left out so far" in bad.text()
 
 
 @pytest.mark.parametrize(("only_gradient", "what"), [(False, "r1"), (True, "the gradient")])

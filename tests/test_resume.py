@@ -14,9 +14,13 @@ from typing import Any
 import pytest
 import torch
 
-from lightning_mtgan.callbacks.folder import new_folder
+from lightning_mtgan import resume
+from lightning_mtgan.callbacks import folder as folder_module
+from lightning_mtgan.callbacks.durable import DurableCheckpointIO, keep_also_as
+from lightning_mtgan.callbacks.folder import locked, new_folder
 from lightning_mtgan.callbacks.metrics_file import MetricsFile
 from lightning_mtgan.cli import main
+from lightning_mtgan.errors import UserError
 from tests.conftest import SMALL, Train, farthest, newest_run, saboteur, weights
 from tests.launch import Launched
 
@@ -115,6 +119,9 @@ def test_a_signal_does_not_wait_for_an_evaluation(launch: Launch, straight: Call
     assert stopped.wait() == [0, 0], stopped.text()
     run = newest_run(stopped.runs)
     assert not any(row.get("fid") for row in rows(run))
+    again = launch(*BUSY, "--ckpt_path=last", saboteur("SignalAt", hook="on_train_start", signum="SIGTERM"), ranks=2)
+    assert again.wait() == [0, 0], again.text()  # while it makes up for it
+    assert not any(row.get("fid") for row in rows(run))
     resumed = launch(*BUSY, "--ckpt_path=last", ranks=2)
     assert resumed.wait() == [0, 0], resumed.text()
     assert_same(state(straight(2)), state(run))
@@ -168,6 +175,8 @@ def test_a_broken_last_checkpoint_gives_way_to_the_one_before(
         assert "previous.ckpt, step 8" in capfd.readouterr().out, name
         assert farthest(weights(straight), weights(again)) == 0
         assert rows(straight)[-1] == rows(again)[-1]
+        kept = torch.load(again / "checkpoints" / "previous.ckpt", weights_only=True)
+        assert kept["global_step"] == 8  # the good one, never replaced by the damaged one
     (run / "checkpoints" / "previous.ckpt").write_bytes(b"")
     last.write_bytes(b"")
     assert main([*SMALL, f"--runs={tmp_path / 'runs'}", "--ckpt_path=last", "--trainer.max_steps=12"]) == 2
@@ -178,22 +187,75 @@ def _flipped(content: bytes, place: int) -> bytes:
     return content[:place] + bytes([content[place] ^ 4]) + content[place + 1 :]
 
 
-@pytest.mark.parametrize(("signum", "ranks", "code"), [("SIGKILL", 1, -signal.SIGKILL), ("SIGTERM", 2, 0)])
+@pytest.mark.parametrize(
+    ("signum", "before", "ranks", "code"),
+    [("SIGKILL", "Fidelity", 1, -9), ("SIGKILL", "Summary", 1, -9), ("SIGTERM", "Fidelity", 2, 0)],
+)
 def test_a_run_that_was_stopped_in_its_final_figures_is_finished(
-    signum: str, ranks: int, code: int, launch: Launch
+    signum: str, before: str, ranks: int, code: int, launch: Launch
 ) -> None:
-    whole = launch("--trainer.max_steps=6", ranks=ranks, runs="whole")
+    """Also one that was complete once, and was made longer."""
+    whole, stopped = (launch("--trainer.max_steps=3", ranks=ranks, runs=name) for name in ("whole", "runs"))
+    assert whole.wait() == stopped.wait() == [0] * ranks
+    longer = ["--trainer.max_steps=6", "--ckpt_path=last"]
+    sabotage = saboteur("SignalAt", hook="on_train_end", signum=signum, before=before)
+    whole, stopped = launch(*longer, ranks=ranks, runs="whole"), launch(*longer, sabotage, ranks=ranks)
     assert whole.wait() == [0] * ranks
-    stopped = launch("--trainer.max_steps=6", saboteur("SignalAtEnd", signum=signum), ranks=ranks)
     assert stopped.wait() == [code] * ranks, stopped.text()
     run = newest_run(stopped.runs)
-    assert (run / "checkpoints" / "last.ckpt").exists()
-    assert not (run / "summary.json").exists()
-    finished = launch("--trainer.max_steps=6", "--ckpt_path=last", ranks=ranks)
+    assert json.loads((run / "summary.json").read_text())["run"]["steps"] == 3
+    finished = launch(*longer, ranks=ranks)
     assert finished.wait() == [0] * ranks, finished.text()
     assert_same(state(newest_run(whole.runs)), state(run))
     assert rows(newest_run(whole.runs)) == rows(run)
-    assert (run / "summary.json").exists()
+    assert json.loads((run / "summary.json").read_text())["run"]["steps"] == 6
+
+
+def test_a_run_keeps_the_configuration_that_repeats_it(train: Train) -> None:
+    run = train("--trainer.max_steps=2")
+    before = (run / "config.yaml").read_text()
+    assert train("--trainer.max_steps=3", "--ckpt_path=last") == run
+    assert (run / "config.yaml").read_text() == before
+    assert "ckpt_path: null" in (run / "config_from_2.yaml").read_text()
+
+
+def test_what_a_path_means(train: Train, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = train("--trainer.max_steps=2").resolve()
+    runs = tmp_path / "runs"
+    (tmp_path / "link.ckpt").symlink_to(run / "checkpoints" / "last.ckpt")
+    monkeypatch.chdir(run / "checkpoints")
+    for asked in ("last.ckpt", str(run / "checkpoints" / "last.ckpt"), str(tmp_path / "link.ckpt"), "last"):
+        found = resume.find(asked, runs, "default")
+        assert found is not None
+        assert found.folder is not None
+        assert found.folder.resolve() == run, asked
+    for asked, name in (("best.ckpt", "default"), ("last.ckpt", "other")):
+        branch = resume.find(asked, runs, name)
+        assert branch is not None
+        assert branch.folder is None
+    scratch = tmp_path / "scratch"
+    (run / "checkpoints").rename(scratch)
+    (run / "checkpoints").symlink_to(scratch)
+    moved = resume.find("last", runs, "default")
+    assert moved is not None
+    assert moved.folder is not None  # the same run, wherever its checkpoints lie
+
+
+def test_saving_never_writes_through_another_name(tmp_path: Path) -> None:
+    """A kill between two renames leaves the best checkpoint and the partial one as names of one file."""
+    writer = DurableCheckpointIO()
+    writer.save_checkpoint({"step": 1}, tmp_path / "partial")
+    keep_also_as(tmp_path / "partial", tmp_path / "best")
+    writer.save_checkpoint({"step": 2}, tmp_path / "partial")
+    assert torch.load(tmp_path / "best", weights_only=True) == {"step": 1}
+
+
+def test_a_folder_is_trained_by_one_process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(folder_module, "LOCK_SECONDS", 0.1)
+    with locked(tmp_path), pytest.raises(UserError, match="being trained by another process"), locked(tmp_path):
+        pass
+    with locked(tmp_path):
+        pass
 
 
 def test_another_checkpoint_than_the_last_begins_a_new_run(train: Train, tmp_path: Path) -> None:
@@ -211,6 +273,7 @@ def test_auto_begins_a_run_or_goes_on(train: Train) -> None:
     first = train("--trainer.max_steps=3", "--ckpt_path=auto")
     assert train("--trainer.max_steps=5", "--ckpt_path=auto") == first
     assert rows(first)[-1]["step"] == "5"
+    assert train("--trainer.max_steps=5", "--ckpt_path=auto") == first  # complete: nothing to do, and no error
 
 
 def test_a_resumed_run_continues_the_same_wandb_run(launch: Launch) -> None:
