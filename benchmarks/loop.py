@@ -24,8 +24,9 @@ import torch
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from lightning_mtgan.cli import TrainingCommand, quiet_lightning
+from lightning_mtgan.cli import TrainingCommand
 from lightning_mtgan.draws import Draws
+from lightning_mtgan.reporting import quiet_lightning
 
 WARMUP = 20
 

@@ -19,7 +19,8 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from lightning_mtgan.callbacks import Checkpoints
-from lightning_mtgan.cli import TrainingCommand, quiet_lightning
+from lightning_mtgan.cli import TrainingCommand
+from lightning_mtgan.reporting import quiet_lightning
 
 
 def main() -> None:

@@ -17,12 +17,12 @@ from lightning.pytorch import LightningDataModule
 
 from lightning_mtgan import checkpoint
 from lightning_mtgan.callbacks.summary import print_figures, write_json
-from lightning_mtgan.cli import quiet_lightning, user_errors
 from lightning_mtgan.draws import seed_of
 from lightning_mtgan.errors import UserError
 from lightning_mtgan.evaluation import Evaluator, Protocol, describe, generated, judge, measure, stored
 from lightning_mtgan.games import Game
 from lightning_mtgan.pictures import beside_its_channels, save, sheet, to_picture
+from lightning_mtgan.reporting import quiet_lightning, user_errors
 from lightning_mtgan.tasks import parse_conditions
 
 BATCH = 500

@@ -3,21 +3,16 @@
 from __future__ import annotations
 
 import json
-import logging
 import os
-import re
 import sys
-import warnings
 from argparse import ArgumentError
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-import torch
 from lightning.pytorch import LightningDataModule, Trainer
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI, SaveConfigCallback
-from lightning.pytorch.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.utilities.rank_zero import rank_zero_only
 
 from lightning_mtgan import callbacks, config_files, processes, resume
@@ -25,8 +20,9 @@ from lightning_mtgan.callbacks.dashboard import WandbMode, wandb_logger
 from lightning_mtgan.callbacks.folder import locked, new_folder
 from lightning_mtgan.callbacks.metrics_file import MetricsFile
 from lightning_mtgan.errors import Interrupted, RunFailed, UserError
-from lightning_mtgan.messages import is_disk_full, out_of_memory, parser_sentence, user_error_in
+from lightning_mtgan.messages import parser_sentence
 from lightning_mtgan.module import MultiTaskGAN, check_precision
+from lightning_mtgan.reporting import quiet_lightning, user_errors
 
 ROOT = Path(__file__).resolve().parents[1]
 DEFAULT_CONFIG = ROOT / "conf" / "default.yaml"
@@ -254,44 +250,3 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except RunFailed as failure:
         print(f"error: {' '.join(str(failure).split())}", file=sys.stderr)
         return 1
-
-
-@contextmanager
-def user_errors() -> Iterator[None]:
-    """A user's mistake becomes one line on standard error; the block then ends."""
-    try:
-        yield
-    except Exception as error:
-        mistake = user_error_in(error)
-        if mistake is not None or isinstance(error, MisconfigurationException):
-            sentence = " ".join(str(mistake or error).split())
-        elif isinstance(error, MemoryError | torch.OutOfMemoryError) or _is_out_of_memory(error):
-            sentence = out_of_memory(str(error))
-        elif is_disk_full(error):
-            raise RunFailed(
-                f"{getattr(error, 'filename', None) or 'a file'} cannot be written "
-                f"({getattr(error, 'strerror', error)}); make room, then go on with --ckpt_path last"
-            ) from error
-        else:
-            raise
-        print(f"error: {sentence}", file=sys.stderr)
-
-
-def _is_out_of_memory(error: Exception) -> bool:
-    """Torch reports a failed allocation on the CPU, and in CUDA's libraries, as a plain RuntimeError."""
-    signs = ("can't allocate memory", "out of memory", "ALLOC_FAILED")
-    return isinstance(error, RuntimeError) and any(sign in str(error) for sign in signs)
-
-
-def quiet_lightning() -> None:
-    """Lightning's greetings and hints that do not apply here stay out of the way."""
-    logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
-    logging.getLogger("lightning.fabric").setLevel(logging.WARNING)
-    for message in (
-        "The 'train_dataloader' does not have many workers",  # images are in memory; workers only cost
-        "You're resuming from a checkpoint that ended before the epoch ended",  # our order starts at the step
-        "Starting from v1.9.0, `tensorboardX` has been removed",
-        "GPU available but not used",
-        "`isinstance(treespec, LeafSpec)` is deprecated",  # lightning 2.6 under torch 2.15
-    ):
-        warnings.filterwarnings("ignore", message=f".*{re.escape(message)}.*")

@@ -23,7 +23,7 @@ from lightning_mtgan.errors import Interrupted, UserError
 from lightning_mtgan.games import Game, Phase
 from lightning_mtgan.networks import refuse_inexact_layers
 from lightning_mtgan.stepping import Mover
-from lightning_mtgan.types import Batch, DataSpec
+from lightning_mtgan.types import Batch, DataSpec, part_of
 from lightning_mtgan.watch import Watch
 
 
@@ -227,10 +227,7 @@ class MultiTaskGAN(lightning.LightningModule):
         if self.average is not None:
             state |= {f"average.{name}": tensor for name, tensor in self.average.state_dict().items()}
         for player, mover in self._movers.items():
-            names = {id(p): name for name, p in self.game.players[player].named_parameters()}
-            for parameter, kept in mover.optimizer.state.items():
-                where = f"optimizers.{player}.{names[id(parameter)]}"
-                state |= {f"{where}.{key}": value for key, value in kept.items() if isinstance(value, Tensor)}
+            state |= {f"optimizers.{player}.{name}": tensor for name, tensor in mover.state(self.game.players[player])}
         return {name: tensor.to(self.device) for name, tensor in state.items()}
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
@@ -270,20 +267,6 @@ class MultiTaskGAN(lightning.LightningModule):
         else:
             mine = {name: sum(one[name] for one in ranks) / len(ranks) for name in ranks[0]}
         return {name: torch.tensor(value, dtype=self.dtype) for name, value in mine.items()}  # type: ignore[arg-type]
-
-
-def part_of(batch: Batch, part: int, parts: int) -> Batch:
-    """One micro-batch of several: the same rows of everything in the batch."""
-    if parts == 1:
-        return batch
-
-    def rows(value: Any) -> Any:
-        if isinstance(value, Tensor):
-            return value.tensor_split(parts)[part]
-        return {name: rows(inner) for name, inner in value.items()}
-
-    cut: dict[str, Any] = {name: rows(value) for name, value in batch.items() if name != "draws"}
-    return cut | {"draws": batch["draws"].of_part(part, parts)}  # type: ignore[return-value]
 
 
 def _require_known(key: str, given: dict[str, Any], known: list[str], what: str) -> None:

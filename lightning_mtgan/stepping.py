@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 import torch
 from torch import Tensor, nn
@@ -45,6 +45,14 @@ class Mover:
     def parameters(self) -> list[nn.Parameter]:
         """The player's parameters."""
         return self.gradients.parameters
+
+    def state(self, player: nn.Module) -> Iterator[tuple[str, Tensor]]:
+        """Every tensor that the optimizer keeps, by the player's name of its parameter."""
+        names = {id(parameter): name for name, parameter in player.named_parameters()}
+        for parameter, kept in self.optimizer.state.items():
+            for key, value in kept.items():
+                if isinstance(value, Tensor):
+                    yield f"{names[id(parameter)]}.{key}", value
 
     def begin(self) -> None:
         """Forget the gradients of the last turn."""

@@ -156,6 +156,20 @@ class Batch(TypedDict, total=False):
     draws: Draws
 
 
+def part_of(batch: Batch, part: int, parts: int) -> Batch:
+    """One micro-batch of several: the same rows of everything in the batch."""
+    if parts == 1:
+        return batch
+
+    def rows(value: Any) -> Any:
+        if isinstance(value, Tensor):
+            return value.tensor_split(parts)[part]
+        return {name: rows(inner) for name, inner in value.items()}
+
+    cut: dict[str, Any] = {name: rows(value) for name, value in batch.items() if name != "draws"}
+    return cut | {"draws": batch["draws"].of_part(part, parts)}  # type: ignore[return-value]
+
+
 @dataclass
 class Terms:
     """The named, unweighted losses of one phase.

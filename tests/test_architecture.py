@@ -16,13 +16,13 @@ LAYERS = [
     {"supervision"},
     {"games"},
     {"balancing", "averaging", "checkpoint", "stepping", "watch"},
-    {"module", "resume", "processes"},
+    {"module", "resume", "processes", "reporting"},
     {"callbacks", "evaluation"},
     {"cli"},
     {"__main__"},
 ]
 DATA_MAY = {"errors", "types", "draws", "distributed", "tasks", "data"}
-LIGHTNING_MAY = {"module", "processes", "callbacks", "data", "cli", "__main__"}
+LIGHTNING_MAY = {"module", "processes", "reporting", "callbacks", "data", "cli", "__main__"}
 FILES = sorted(PACKAGE.rglob("*.py"))
 
 

@@ -17,6 +17,27 @@ def test_ranks_slice_the_same_global_draw(num_ranks: int) -> None:
     assert torch.equal(torch.cat(parts), whole)
 
 
+@pytest.mark.parametrize("num_ranks", [1, 2, 3])
+def test_micro_batches_slice_the_same_global_draw(num_ranks: int) -> None:
+    """The first micro-batch is the first half of the global draw, whatever the number of ranks."""
+    whole = Draws(seed=5, step=7, phase="generator").normal("latent", 12, 4)
+    share = 12 // (2 * num_ranks)
+    parts = [
+        Draws(5, 7, "generator", rank, num_ranks).of_part(part, 2).normal("latent", share, 4)
+        for part in range(2)
+        for rank in range(num_ranks)
+    ]
+    assert torch.equal(torch.cat(parts), whole)
+
+
+@pytest.mark.parametrize("num_ranks", [1, 2, 3])
+def test_a_micro_batch_holds_the_same_images_on_any_number_of_ranks(num_ranks: int) -> None:
+    whole = BatchOrder(3, 100, 12, 0, 1, lambda: 0).batch(4)
+    shares = [BatchOrder(3, 100, 12, rank, num_ranks, lambda: 0, micro_batches=2).batch(4) for rank in range(num_ranks)]
+    halves = [torch.cat([share.chunk(2)[part] for share in shares]) for part in range(2)]
+    assert torch.equal(torch.cat(halves), whole)
+
+
 def test_every_coordinate_changes_the_draw() -> None:
     draws = Draws(seed=5, step=7, phase="generator")
     base = draws.normal("latent", 4, 3)
