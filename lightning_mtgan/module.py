@@ -214,9 +214,9 @@ class MultiTaskGAN(lightning.LightningModule):
         Raises:
             Interrupted: Always.
         """
-        who = f"by {Signals(self.asked_to_stop).name}" if self.asked_to_stop is not None else "as another rank was"
+        who = Signals(self.asked_to_stop).name if self.asked_to_stop is not None else "a signal to another rank"
         raise Interrupted(
-            f"stopped {who} after step {self.global_step}; the state is saved: go on with --ckpt_path last",
+            f"stopped by {who} after step {self.global_step}; the state is saved: go on with --ckpt_path last",
             exit_code=130 if self.asked_to_stop == SIGINT else 0,
         )
 

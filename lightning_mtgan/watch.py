@@ -104,7 +104,7 @@ class Watch:
         ranks = distributed.gather_objects(mine)
         found = [f"{', '.join(names)} on rank {rank}" for rank, names in enumerate(ranks) if names]
         return (
-            f"phase {phase}: not finite in {self.in_a_row[phase]} steps in a row up to step {step} "
+            f"phase {phase}: not finite in {self.in_a_row[phase]} steps in a row up to step {step + 1} "
             f"({'; '.join(found)}); its player has not moved since; lower the learning rate, clip "
             "with model.max_gradient_norms, or go on from an earlier checkpoint"
         )

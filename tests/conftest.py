@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -86,17 +83,3 @@ def launch(tmp_path: Path) -> Iterator[Callable[..., Launched]]:
     for launched in started:
         for process in launched.ranks:
             process.kill()
-
-
-@pytest.fixture
-def train_process(tmp_path: Path) -> Train:
-    """Trains in processes of its own, as a person would start them."""
-
-    def run(*arguments: str, runs: str = "runs") -> Path:
-        command = [sys.executable, str(ROOT / "train.py"), *SMALL, f"--runs={tmp_path / runs}", *arguments]
-        environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-        done = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=240, check=False)
-        assert done.returncode == 0, done.stderr[-3000:]
-        return newest_run(tmp_path / runs)
-
-    return run

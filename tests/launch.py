@@ -18,7 +18,7 @@ from multiprocessing.process import BaseProcess
 from pathlib import Path
 
 SERVER = multiprocessing.get_context("forkserver")
-SERVER.set_forkserver_preload(["tests.launch", "lightning_mtgan.cli", "tests.saboteurs"])
+SERVER.set_forkserver_preload(["tests.warm", "tests.saboteurs"])
 
 
 def _run(arguments: Sequence[str], environment: dict[str, str], output: Path) -> None:
@@ -26,6 +26,7 @@ def _run(arguments: Sequence[str], environment: dict[str, str], output: Path) ->
     os.dup2(descriptor, 1)
     os.dup2(descriptor, 2)
     os.environ |= environment
+    os.environ.pop("WANDB_SERVICE", None)  # a person's process has a service of its own
     import torch
 
     from lightning_mtgan.cli import main

@@ -78,7 +78,8 @@ def test_processes_started_by_train_py_end_together(how: str, tmp_path: Path) ->
     """As a person starts them; one that is stopped ends the run by the collective timeout."""
     does = {"raises": saboteur("Raise", step=5, rank=1), "stops": saboteur("Signal", step=5, signum="SIGSTOP", rank=1)}
     command = [sys.executable, str(ROOT / "train.py"), *SMALL, f"--runs={tmp_path}", "--trainer.max_steps=100000"]
-    command += ["--trainer.devices=2", "--trainer.strategy=ddp", "--collective_timeout=4", does[how]]
+    strategy = {"raises": "auto", "stops": "ddp"}[how]
+    command += ["--trainer.devices=2", f"--trainer.strategy={strategy}", "--collective_timeout=4", does[how]]
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "MASTER_PORT": str(free_port())}
     process = subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment, start_new_session=True
@@ -120,6 +121,16 @@ def test_a_step_that_is_not_finite_is_left_out_everywhere(how: str, launch: Laun
     assert "4 steps of phase generator left out so far" in bad.text()
 
 
+def test_steps_left_out_are_counted_over_a_resume(launch: Launch) -> None:
+    common = ["--trainer.log_every_n_steps=1", "--ckpt_path=auto"]
+    poison = saboteur("Poison", phase="generator", loss="red", steps=[1, 3])
+    for steps in (3, 5):
+        launched = launch(*common, f"--trainer.max_steps={steps}", poison)
+        assert launched.wait() == [0], launched.text()
+    rows = csv.DictReader((newest_run(launched.runs) / "metrics.csv").read_text().splitlines())
+    assert [float(row["skipped/generator"]) for row in rows if row["skipped/generator"]] == [0, 1, 1, 2, 2]
+
+
 @pytest.mark.parametrize(("only_gradient", "what"), [(False, "r1"), (True, "the gradient")])
 def test_too_many_steps_left_out_end_the_run(only_gradient: bool, what: str, launch: Launch) -> None:
     steps = list(range(7, 99))
@@ -128,7 +139,7 @@ def test_too_many_steps_left_out_end_the_run(only_gradient: bool, what: str, lau
     ended = launch(*common, poison, ranks=2)
     assert ended.wait() == [1, 1], ended.text()
     told = ended.text()
-    assert f"error: phase discriminator: not finite in 3 steps in a row up to step 9 ({what} on rank 1)" in told
+    assert f"error: phase discriminator: not finite in 3 steps in a row up to step 10 ({what} on rank 1)" in told
     assert "Traceback" not in told
     run = newest_run(ended.runs)
     assert last_step(run) == 5

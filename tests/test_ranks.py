@@ -95,14 +95,6 @@ def test_every_config_is_the_same_on_two_ranks(config: Path, launch: Launch, tra
         assert figures[0][name] == pytest.approx(figures[1][name], rel=1e-6)
 
 
-@pytest.mark.slow
-def test_processes_started_by_train_py_are_the_same_too(train: Train, train_process: Train) -> None:
-    common = ["--trainer.max_steps=5", "--trainer.precision=64-true"]
-    one = train(*common, runs="one")
-    two = train_process(*common, "--trainer.devices=2", "--trainer.strategy=auto", runs="two")
-    assert farthest(weights(one), weights(two)) < 1e-9
-
-
 def test_micro_batches_add_up_to_the_batch(train: Train) -> None:
     common = [*PLAIN, "--trainer.max_steps=4", "--trainer.precision=64-true"]
     one, four = (train(*common, f"--data.micro_batches={n}", runs=str(n)) for n in (1, 4))

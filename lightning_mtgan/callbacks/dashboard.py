@@ -16,7 +16,7 @@ CONNECT_SECONDS = 3.0
 
 
 def wandb_logger(mode: WandbMode, name: str, folder: Path, run_id: str | None = None) -> WandbLogger | None:
-    """A logger for the run, or None when W&B is off, and on every rank but the first.
+    """A logger for the run, or None when W&B is off or cannot start, and on every rank but the first.
 
     Args:
         mode: ``auto``: online where credentials are found and the server answers, else offline;
@@ -36,7 +36,11 @@ def wandb_logger(mode: WandbMode, name: str, folder: Path, run_id: str | None = 
             return _started(name, folder, run_id, offline=False)
         except Exception as error:  # whatever the server says, a training is worth more than its dashboard
             why_offline = " ".join(str(error).split())[:120]
-    logger = _started(name, folder, run_id, offline=True)
+    try:
+        logger = _started(name, folder, run_id, offline=True)
+    except Exception as error:
+        print(f"W&B cannot start ({' '.join(str(error).split())[:120]}); this run goes on without it")
+        return None
     print(f"W&B is offline ({why_offline}); upload this run later with: wandb sync {folder}/wandb/offline-run-*")
     return logger
 
