@@ -36,9 +36,11 @@ class Progress(ProgressBar):
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Draw the bar."""
+        assert isinstance(pl_module, MultiTaskGAN)
         if self._enabled and trainer.is_global_zero:
             total = trainer.max_steps if trainer.max_steps > 0 else None
             quiet = not sys.stderr.isatty()
+            self._fid = pl_module.figures.get("fid")  # a resumed run has printed it
             self._bar = tqdm(total=total, initial=trainer.global_step, unit="batch", disable=quiet, dynamic_ncols=True)
 
     def on_train_batch_end(self, trainer: Trainer, pl_module: LightningModule, *_: Any) -> None:
