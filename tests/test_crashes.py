@@ -78,8 +78,8 @@ def test_processes_started_by_train_py_end_together(how: str, tmp_path: Path) ->
     """As a person starts them; one that is stopped ends the run by the collective timeout."""
     does = {"raises": saboteur("Raise", step=5, rank=1), "stops": saboteur("Signal", step=5, signum="SIGSTOP", rank=1)}
     command = [sys.executable, str(ROOT / "train.py"), *SMALL, f"--runs={tmp_path}", "--trainer.max_steps=100000"]
-    strategy = {"raises": "auto", "stops": "ddp"}[how]
-    command += ["--trainer.devices=2", f"--trainer.strategy={strategy}", "--collective_timeout=4", does[how]]
+    strategy, timeout = {"raises": ("auto", 60), "stops": ("ddp", 5)}[how]
+    command += ["--trainer.devices=2", f"--trainer.strategy={strategy}", f"--collective_timeout={timeout}", does[how]]
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "MASTER_PORT": str(free_port())}
     process = subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment, start_new_session=True
