@@ -5,8 +5,8 @@ Another is killed with SIGKILL, so that nothing can be tidied up, and started ag
 auto`, as often as asked. Both must end with the same parameters, average, optimizer states and logged
 figures, bit for bit; the exit code says so.
 
-    python benchmarks/torture.py --kills 50            # about 10 minutes on 2 CPU cores
-    python benchmarks/torture.py --kills 50 --ranks 2  # one rank of two is killed; about 20 minutes
+    python benchmarks/torture.py --kills 50            # about 7 minutes on 2 CPU cores
+    python benchmarks/torture.py --kills 50 --ranks 2  # one rank of two is killed; about 16 minutes
 """
 
 from __future__ import annotations

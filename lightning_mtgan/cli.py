@@ -90,7 +90,8 @@ class TrainingCommand(LightningCLI):
         files, keys, others = config_files.split(self._arguments)
         base = [DEFAULT_CONFIG] if DEFAULT_CONFIG.exists() else []  # not there when the package alone is installed
         merged = config_files.merged([*base, *files], keys)
-        merged = config_files.overlay(merged, processes.as_launched(os.environ))
+        launched = processes.as_launched(os.environ)
+        merged = config_files.overlay(merged, launched)
         try:
             self.config = parser.parse_args(["--config", json.dumps(merged), *others])
         except ArgumentError as error:
@@ -102,6 +103,10 @@ class TrainingCommand(LightningCLI):
         check_precision(self.config.trainer.precision)
         if self.config.seed_everything is True or self.config.seed_everything < 0:
             raise UserError(f"seed_everything is {self.config.seed_everything}; give a whole number from 0 on")
+        for key in ("devices", "num_nodes"):
+            given, started = str(self.config.trainer[key]), launched.get("trainer", {}).get(key)
+            if started is not None and given != str(started):
+                raise UserError(f"trainer.{key} is {given}, but torchrun has started {started}; leave the key away")
         if not 0 < self.config.collective_timeout < 1e9:
             raise UserError(f"collective_timeout is {self.config.collective_timeout}; give seconds, more than 0")
         for key, instead in (

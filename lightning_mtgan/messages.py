@@ -38,6 +38,10 @@ def parser_sentence(report: str, known_keys: Sequence[str]) -> str:
         r"[Uu]nrecognized arguments: --(\S+)|[Kk]ey ['\"](\S+?)['\"] is not expected|Option '(\S+?)'", text
     )
     keys = _keys(text)
+    misplaced = re.search(r"Group '(\S+?)' does not accept option '(\S+?)'", text)
+    if misplaced:
+        key = ".".join(misplaced.groups())
+        return f"key {key} is unknown{_suggestion(key, known_keys)} (`python train.py --help` lists all keys)"
     if unknown:
         name = next(group for group in unknown.groups() if group).split("=")[0]
         key = ".".join([*keys, name]) if unknown.group(3) else name

@@ -119,7 +119,7 @@ def _read_or_previous(path: Path) -> tuple[Path, dict[str, Any], str]:
     try:
         return path, read(path), ""
     except UserError as error:
-        return previous, read(previous), f"{error}: "
+        return previous, read(previous), f"{str(error).rpartition(';')[0] or error}; "
 
 
 def flatten(tree: Any, prefix: str = "") -> dict[str, Any]:

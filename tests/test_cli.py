@@ -16,6 +16,10 @@ from tests.conftest import CONFIGS, SMALL, Train, arguments_of
 BAD = {
     "misspelt key": (["--trainer.max_step=3"], "key trainer.max_step is unknown, did you mean trainer.max_steps?"),
     "misspelt key inside a class": (["--model.game.penalty_evry=3"], "did you mean model.game.penalty_every?"),
+    "misspelt dictionary": (
+        ["--model.max_gradient_norm.generator=1.0"],
+        "key model.max_gradient_norm.generator is unknown, did you mean model.max_gradient_norms?",
+    ),
     "misspelt group": (["--smaples.every_kimg=3"], "did you mean samples.every_kimg?"),
     "wrong type": (["--data.batch_size=many"], "key data.batch_size: expected a int, but the value is many"),
     "wrong type, deep": (["--model.optimizers.generator.lr=fast"], "expected a float, but the value is fast"),

@@ -124,6 +124,12 @@ def test_ranks_that_drift_apart_are_found_by_name(launch: Launch) -> None:
     assert last["global_step"] == 5  # what was saved before is still there
 
 
+def test_torchrun_says_how_many(launch: Launch) -> None:
+    refused = launch("--trainer.max_steps=2", "--trainer.devices=1", ranks=2)
+    assert refused.wait() == [2, 2], refused.text()
+    assert "trainer.devices is 1, but torchrun has started 2; leave the key away" in refused.text()
+
+
 def test_layers_that_cannot_be_exact_are_refused_by_name(launch: Launch) -> None:
     refused = launch("--trainer.max_steps=2", "--model.game.trunk.normalization=torch.nn.BatchNorm2d", ranks=2)
     assert refused.wait() == [2, 2], refused.text()

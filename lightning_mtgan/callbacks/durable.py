@@ -58,9 +58,7 @@ def keep_also_as(source: Path, target: Path) -> None:
 
 
 def settle(folder: Path) -> None:
-    """Make renames in a folder survive a power failure, where the system can."""
-    if os.name == "nt":
-        return
+    """Make renames in a folder survive a power failure."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(descriptor)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import fcntl
 import re
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -48,11 +48,6 @@ def locked(folder: Path) -> Iterator[None]:
     Raises:
         UserError: If another process trains in it.
     """
-    if sys.platform == "win32":
-        yield
-        return
-    import fcntl
-
     with (folder / ".lock").open("w") as handle:
         deadline = time.monotonic() + LOCK_SECONDS
         while True:

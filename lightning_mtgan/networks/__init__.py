@@ -1,6 +1,7 @@
 """Networks that know no loss."""
 
 from lightning_mtgan.networks.embedding import TaskEmbedding
+from lightning_mtgan.networks.exactness import refuse_inexact_layers
 from lightning_mtgan.networks.generators import ConvGenerator, Generator
 from lightning_mtgan.networks.heads import AdversarialHead, ProjectionHead, UnconditionalHead
 from lightning_mtgan.networks.mixing import (
@@ -8,7 +9,6 @@ from lightning_mtgan.networks.mixing import (
     MinibatchDeviation,
     MixesSamples,
     mixes_samples,
-    refuse_inexact_layers,
 )
 from lightning_mtgan.networks.trunks import ConvTrunk, Trunk
 
