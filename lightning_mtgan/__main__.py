@@ -15,12 +15,13 @@ import torch
 from jsonargparse import ArgumentParser
 from lightning.pytorch import LightningDataModule
 
-from lightning_mtgan import checkpoint
+from lightning_mtgan import checkpoint, workspace
 from lightning_mtgan.callbacks.summary import print_figures, write_json
 from lightning_mtgan.draws import seed_of
 from lightning_mtgan.errors import UserError
-from lightning_mtgan.evaluation import Evaluator, Protocol, describe, generated, judge, measure, stored
+from lightning_mtgan.evaluation import Evaluator, Extractor, Jury, Measurement, Protocol
 from lightning_mtgan.games import Game
+from lightning_mtgan.page import write_page
 from lightning_mtgan.pictures import beside_its_channels, save, sheet, to_picture
 from lightning_mtgan.reporting import quiet_lightning, user_errors
 from lightning_mtgan.tasks import parse_conditions
@@ -75,7 +76,10 @@ def evaluate(arguments: argparse.Namespace) -> None:
     config = checkpoint.read(path)[checkpoint.KEY]["config"]
     of_run = {**config["data"], "init_args": {**config["data"].get("init_args", {}), "seed": config["seed"]}}
     data = _build(LightningDataModule, of_run)
-    evaluator: Evaluator = _build(Evaluator, config["fidelity"]["evaluator"])
+    judges = {"evaluator": Evaluator, "extractor": Extractor}
+    built = {n: _build(kind, given) for n, kind in judges.items() if (given := config["fidelity"].get(n)) is not None}
+    jury = Jury.of(built.get("evaluator"), built.get("extractor"))
+    assert jury is not None
     changes = {name: getattr(arguments, name) for name in ("num_images", "split", "seed")}
     plain = config["fidelity"]["final"] or config["fidelity"]["periodic"]
     protocol = Protocol(**{**plain, **{name: value for name, value in changes.items() if value is not None}})
@@ -85,19 +89,26 @@ def evaluate(arguments: argparse.Namespace) -> None:
     if output.is_dir():
         raise UserError(f"--output {output} is a folder; name a JSON file in it")
     _writable_folder(output.parent)
-    tasks, images = game.spec.tasks, data.dataset(protocol.split)
-    source = generated(game, evaluator, seed_of("fidelity", protocol.seed))
-    fake = judge(source, protocol.num_images, evaluator, tasks, game.device)
-    num_real = min(len(images), protocol.num_images)
-    real = judge(stored(images), num_real, evaluator, tasks, game.device)
-    figures, facts = measure(fake, real, tasks, protocol), describe(protocol, real, evaluator, data.splits, game.device)
+    cache = config["fidelity"].get("cache")
+    measurement = Measurement(jury, data, game, Path(cache) if cache is not None else None)
+    seed = seed_of("fidelity", protocol.seed)
+    fake, (real, known) = measurement.generate(protocol, seed), measurement.real_images(protocol)
+    opinions = measurement.opinions(_game(arguments, averaged=False), protocol, seed)
+    measured = measurement.figures(fake, real, known, opinions, protocol)
+    assert measured is not None
+    figures, facts = measured
     write_json(output, {"figures": figures, "protocol": facts, "run": {"checkpoint": str(path)}})
     print_figures(figures, facts, output)
 
 
-def _game(arguments: argparse.Namespace) -> Game:
+def report(arguments: argparse.Namespace) -> None:
+    """Write index.html of a run: curves, samples, verdicts and figures in one file."""
+    print(write_page(Path(arguments.run_folder)))
+
+
+def _game(arguments: argparse.Namespace, averaged: bool = True) -> Game:
     path = Path(arguments.checkpoint)
-    game = checkpoint.build_game(checkpoint.read(path), path, averaged=not arguments.raw)
+    game = checkpoint.build_game(checkpoint.read(path), path, averaged=averaged and not arguments.raw)
     return game.to("cuda" if torch.cuda.is_available() else "cpu")
 
 
@@ -152,6 +163,13 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument("--num_images", type=int, help="default: as the run's final protocol")
     sub.add_argument("--split", help="data to compare with; default: as the run's final protocol")
     sub.add_argument("--seed", type=int, help="seed of the generated images; default: as the run's final protocol")
+    sub = commands.add_parser("report", help=report.__doc__, description=report.__doc__)
+    sub.set_defaults(run=report)
+    sub.add_argument("--run_folder", required=True, help="runs/<name>/version_<k>")
+    about = workspace.dashboard.__doc__
+    sub = commands.add_parser("build_dashboard", help=about, description=about)
+    sub.set_defaults(run=workspace.dashboard)
+    workspace.add_arguments(sub)
     return parser
 
 

@@ -16,7 +16,7 @@ from lightning.pytorch.cli import LightningArgumentParser, LightningCLI, SaveCon
 from lightning.pytorch.utilities.rank_zero import rank_zero_only
 
 from lightning_mtgan import callbacks, config_files, processes, resume
-from lightning_mtgan.callbacks.dashboard import WandbMode, wandb_logger
+from lightning_mtgan.callbacks.dashboard import WandbMode, record_config, wandb_logger
 from lightning_mtgan.callbacks.folder import locked, new_folder
 from lightning_mtgan.callbacks.metrics_file import MetricsFile
 from lightning_mtgan.errors import Interrupted, RunFailed, UserError
@@ -30,6 +30,8 @@ GROUPS: dict[str, type] = {
     "ema": callbacks.Averaging,
     "samples": callbacks.Samples,
     "fidelity": callbacks.Fidelity,
+    "convergence": callbacks.Convergence,
+    "guard": callbacks.CollapseGuard,
     "checkpoints": callbacks.Checkpoints,
 }
 """Callbacks that every run has, each with its own group of keys."""
@@ -144,8 +146,10 @@ class TrainingCommand(LightningCLI):
             if rank_zero_only.rank == 0:  # type: ignore[attr-defined]
                 print(line)
         last = self.config.trainer.max_steps
-        if last == found.step and found.is_complete and self.config.ckpt_path == "auto":
-            raise Interrupted(f"{found.folder} is complete at step {last}; there is nothing to do", exit_code=0)
+        is_over = last == found.step or found.ended is not None
+        if is_over and found.is_complete and self.config.ckpt_path == "auto":
+            why = f" ({found.ended})" if found.ended else ""
+            raise Interrupted(f"{found.folder} is complete at step {found.step}{why}; nothing to do", exit_code=0)
         if 0 <= last < found.step or (last == found.step and found.is_complete):
             raise UserError(f"checkpoint {found.path} is at step {found.step}; raise --trainer.max_steps above it")
         if found.folder is not None:
@@ -183,10 +187,12 @@ class TrainingCommand(LightningCLI):
 
     def _instantiate_trainer(self, config: dict[str, Any], callbacks_: list[Any]) -> Trainer:
         waits = processes.CollectiveTimeout(self.config.collective_timeout)
-        ours = [waits, callbacks.StopSignals(), *callbacks_, callbacks.Record()]
+        guards = [one for one in callbacks_ if isinstance(one, callbacks.CollapseGuard)]
+        others = [one for one in callbacks_ if not isinstance(one, callbacks.CollapseGuard)]
+        ours = [waits, callbacks.StopSignals(), *others, callbacks.Record(), *guards]  # it judges what others measured
         if config["enable_progress_bar"] is not False:
             ours.append(callbacks.Progress())
-        return super()._instantiate_trainer(config, [*ours, callbacks.Summary()])
+        return super()._instantiate_trainer(config, [*ours, callbacks.Summary(), callbacks.PageWriter()])
 
     def train(self) -> None:
         """Train to the end.
@@ -198,11 +204,13 @@ class TrainingCommand(LightningCLI):
         with ExitStack() as run:
             if self.config.trainer.logger is None and not self.config.trainer.fast_dev_run:
                 self.trainer.loggers = self._loggers(run)
+                record_config(self.trainer, config_files.parse(self.parser.dump(self.config, skip_none=False)))
             self._fit()
 
     def _fit(self) -> None:
         path = str(self.resume.path) if self.resume is not None else None
-        if self.resume is not None and self.resume.step == self.config.trainer.max_steps:
+        found, last = self.resume, self.config.trainer.max_steps
+        if found is not None and (found.step == last or (found.ended is not None and not found.is_complete)):
             processes.only_finish(self.trainer)
         with processes.ending_together(self.trainer):
             self.trainer.fit(self.model, self.datamodule, ckpt_path=path, weights_only=True)

@@ -5,7 +5,8 @@ Every function works unchanged in a single process.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any
 
@@ -13,9 +14,22 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
+_is_alone = False
+
 
 def _active() -> bool:
-    return dist.is_available() and dist.is_initialized() and dist.get_world_size() > 1
+    return not _is_alone and dist.is_available() and dist.is_initialized() and dist.get_world_size() > 1
+
+
+@contextmanager
+def alone() -> Iterator[None]:
+    """Inside, this process is the only one: for work that ranks share out, each its own pieces."""
+    global _is_alone
+    before, _is_alone = _is_alone, True
+    try:
+        yield
+    finally:
+        _is_alone = before
 
 
 def rank() -> int:
@@ -121,6 +135,15 @@ def gather_objects(value: Any) -> list[Any]:
     return values
 
 
+def gather_to_first(value: Any) -> list[Any] | None:
+    """One value of each rank, in rank order, on the first rank; None on the others."""
+    if not _active():
+        return [value]
+    values: list[Any] | None = [None] * world_size() if rank() == 0 else None
+    dist.gather_object(value, values, dst=0)
+    return values
+
+
 def first_difference(tensors: Mapping[str, Tensor]) -> str | None:
     """The name of the first tensor whose bits are not the same on all ranks, or None.
 
@@ -186,6 +209,11 @@ class FlatGradients:
         self._collect()
         sums = [buffer[: len(buffer) - tail].sum() for buffer, tail in zip(self._buffers, self._tails, strict=True)]
         return sums[0] if len(sums) == 1 else torch.stack([one.to(sums[0]) for one in sums]).sum()
+
+    def norm(self) -> Tensor:
+        """The Euclidean norm of all gradients together, a scalar."""
+        norms = [torch.linalg.vector_norm(b[: len(b) - t]) for b, t in zip(self._buffers, self._tails, strict=True)]
+        return norms[0] if len(norms) == 1 else torch.stack([one.to(norms[0]) for one in norms]).norm()
 
     def average(self, parts: int = 1) -> None:
         """Replace the gradients by their mean over ranks and parts: one all-reduce of this player alone.

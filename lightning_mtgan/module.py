@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from signal import SIGINT, Signals
 from typing import Any, NoReturn
@@ -83,6 +83,8 @@ class MultiTaskGAN(lightning.LightningModule):
         self.balancers = torch.nn.ModuleDict({name: balancers.get(name) or WeightedSum() for name in phases})
         self.losses: dict[str, Tensor] = {}
         """The last step's losses of this rank by ``phase/name``, on the device."""
+        self.observed: dict[str, Tensor] = {}
+        """Sums and weights (2,) of what this rank has observed since figures were last written, on the device."""
         self.watch = Watch(max_skips)
         """What all ranks know of the steps so far."""
         self.asked_to_stop: int | None = None
@@ -98,6 +100,8 @@ class MultiTaskGAN(lightning.LightningModule):
         self.paused_seconds = 0.0
         """Time that callbacks have spent beside the training, which no throughput should count."""
         self.average: ParameterAverage | None = None
+        self.ended: str | None = None
+        """Why the training ends before its last step, or None."""
         self.config: dict[str, Any] | None = None
         """What built this module, as plain values; the command line fills it, checkpoints carry it."""
 
@@ -127,6 +131,16 @@ class MultiTaskGAN(lightning.LightningModule):
         }
         schedulers = self.lr_schedulers() or []
         self._ticks = schedulers if isinstance(schedulers, list) else [schedulers]
+
+    @property
+    def movers(self) -> list[Mover]:
+        """Who moves each player, in the order of the players."""
+        return list(self._movers.values())
+
+    @property
+    def schedules(self) -> list[Any]:
+        """The learning-rate schedules, which are stepped once a batch."""
+        return list(self._ticks)
 
     def on_train_start(self) -> None:
         """The optimizers' state is restored by now."""
@@ -158,27 +172,43 @@ class MultiTaskGAN(lightning.LightningModule):
         mover.begin()
         parts = self.trainer.datamodule.micro_batches  # type: ignore[attr-defined]
         seen: list[dict[str, Tensor]] = []
+        observed: list[dict[str, Tensor]] = []
         for part in range(parts):
             terms = phase.losses(part_of(batch, part, parts))
             with torch.autocast(self.device.type, enabled=False):  # a backward pass follows its forward pass's types
                 self.balancers[phase.name].backward(terms, mover.parameters)  # type: ignore[operator]
-            seen.append({name: value.detach() for name, value in (terms.losses | terms.observed).items()})
-        values = seen[0] if parts == 1 else {n: torch.stack([one[n] for one in seen]).mean(0) for n in seen[0]}
-        losses = {name: values[name] for name in terms.losses}
+            seen.append({name: value.detach() for name, value in terms.losses.items()})
+            observed.append(terms.observed)
+        losses = seen[0] if parts == 1 else {n: torch.stack([one[n] for one in seen]).mean(0) for n in seen[0]}
         bad, notes = mover.finish(torch.stack(list(losses.values())), self.is_asked_to_stop(), parts)
         self.watch.note(phase.name, losses, bad, notes)
         # Autocast keeps the low-precision copies of the parameters that have just moved.
         torch.clear_autocast_cache()
-        for name, value in values.items():
+        for name, value in losses.items():
             self.losses[f"{phase.name}/{name}"] = value
+        self._observe([*observed, {f"gradient_norm/{phase.player}": torch.stack([mover.norm, mover.norm * 0 + 1])}])
+
+    def _observe(self, parts: Sequence[Mapping[str, Tensor]]) -> None:
+        """Add up what a phase has observed; numbers that are not finite count nothing."""
+        for part in parts:
+            for name, value in part.items():
+                known = torch.where(value.isfinite().all(), value, torch.zeros_like(value)).float()
+                before = self.observed.get(name)
+                self.observed[name] = known if before is None else before.to(known) + known
 
     @contextmanager
     def sampling(self) -> Iterator[Game]:
         """The Game ready to sample: averaged parameters, evaluation mode, no gradients."""
         average = self.average.applied() if self.average is not None else nullcontext()
+        with self.judging() as game, average:
+            yield game
+
+    @contextmanager
+    def judging(self) -> Iterator[Game]:
+        """The Game as it plays: its own parameters, evaluation mode, no gradients."""
         self.game.eval()
         try:
-            with torch.no_grad(), average:
+            with torch.no_grad():
                 yield self.game
         finally:
             self.game.train()
@@ -240,7 +270,9 @@ class MultiTaskGAN(lightning.LightningModule):
             "figures": dict(self.figures),
             "average": self.average.state_dict() if self.average is not None else None,
             "watch": self.watch.state_dict(),
+            "ended": self.ended,
             "losses": distributed.gather_objects({name: value.item() for name, value in self.losses.items()}),
+            "observed": distributed.gather_objects({name: value.tolist() for name, value in self.observed.items()}),
         }
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
@@ -251,7 +283,8 @@ class MultiTaskGAN(lightning.LightningModule):
         stored = checkpoint[KEY]
         self.figures = dict(stored["figures"])
         self.watch.load_state_dict(stored["watch"])
-        self.losses = self._losses_of(stored["losses"])
+        self.losses = self._of_this_rank(stored["losses"], self.dtype)
+        self.observed = self._of_this_rank(stored["observed"], torch.float32)
         before, now = ((config or {}).get("optimizers", {}) for config in (stored["config"], self.config))
         for index, (name, player) in enumerate(self.game.players.items()):
             if before.get(name) != now.get(name):
@@ -260,13 +293,12 @@ class MultiTaskGAN(lightning.LightningModule):
                 for old, new in zip(groups, fresh, strict=True):
                     old |= {key: value for key, value in new.items() if key != "params"}
 
-    def _losses_of(self, ranks: list[dict[str, float]]) -> dict[str, Tensor]:
+    def _of_this_rank(self, ranks: list[dict[str, Any]], dtype: Any) -> dict[str, Tensor]:
         """What this rank would have logged of phases that are not played before the next log."""
-        if len(ranks) == distributed.world_size():
-            mine = ranks[distributed.rank()]
-        else:
-            mine = {name: sum(one[name] for one in ranks) / len(ranks) for name in ranks[0]}
-        return {name: torch.tensor(value, dtype=self.dtype) for name, value in mine.items()}  # type: ignore[arg-type]
+        every = [{name: torch.tensor(value, dtype=dtype) for name, value in one.items()} for one in ranks]
+        if len(every) == distributed.world_size():
+            return every[distributed.rank()]
+        return {name: torch.stack([one[name] for one in every]).mean(0) for name in every[0]}
 
 
 def _require_known(key: str, given: dict[str, Any], known: list[str], what: str) -> None:

@@ -31,6 +31,7 @@ class Resume:
         config: What built the run, as plain values.
         wandb_id: The W&B run that goes on, or None.
         num_rows: Rows of ``metrics.csv`` that belong to the checkpoint.
+        ended: Why the run ended there before its last step; None if it did not.
     """
 
     path: Path
@@ -40,6 +41,7 @@ class Resume:
     config: dict[str, Any]
     wandb_id: str | None
     num_rows: int
+    ended: str | None
 
     @property
     def is_complete(self) -> bool:
@@ -89,6 +91,7 @@ def find(asked: str, runs: Path, name: str) -> Resume | None:
         content[KEY]["config"] or {},
         kept["wandb_id"] if folder is not None else None,
         kept["num_rows"] if folder is not None else 0,
+        content[KEY]["ended"] if folder is not None else None,
     )
 
 

@@ -28,6 +28,8 @@ class Mover:
     def __init__(self, parameters: Iterable[nn.Parameter], optimizer: Optimizer, max_norm: float | None = None) -> None:
         self.gradients = FlatGradients(parameters, num_notes=2)
         self.optimizer, self.max_norm = optimizer, max_norm
+        self.norm = self.gradients.notes.new_zeros(())
+        """Norm of the last averaged gradient, before it was clipped."""
         self._has_stepped = False
 
     def settle(self) -> None:
@@ -80,7 +82,9 @@ class Mover:
             notes[STOP] = 1
         self.gradients.average(parts)
         if self.max_norm is not None:
-            nn.utils.clip_grad_norm_(self.parameters, self.max_norm)
+            self.norm = nn.utils.clip_grad_norm_(self.parameters, self.max_norm)
+        else:
+            self.norm = self.gradients.norm()
         leave_out = notes[BAD] != 0
         if self._has_stepped:
             step_unless(self.optimizer, leave_out)

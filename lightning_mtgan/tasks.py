@@ -254,6 +254,17 @@ def make_tasks(specs: Sequence[TaskSpec]) -> dict[str, Task]:
     return {spec.name: _TASKS[spec.kind](spec) for spec in specs}
 
 
+def condition_numbers(targets: Mapping[str, Tensor], specs: Sequence[TaskSpec]) -> Tensor | None:
+    """The number of each image's combination of classes, int64 (N,); None if the images have no classes."""
+    known = [spec for spec in specs if spec.kind is TaskKind.CLASSIFICATION and spec.name in targets]
+    if not known:
+        return None
+    index = torch.zeros_like(targets[known[0].name])
+    for spec in known:
+        index = index * spec.size + targets[spec.name]
+    return index
+
+
 def draw_conditions(
     tasks: Mapping[str, Task],
     num_images: int,

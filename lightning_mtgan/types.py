@@ -179,7 +179,8 @@ class Terms:
             task's name, a penalty its own (``r1``, ``r2``).
         pivot: The tensor at which gradients of tasks can be compared cheaply: the fake image in a
             generator's phase, the trunk's features in a discriminator's.
-        observed: Detached scalars that are logged and never optimised.
+        observed: Figures that are logged and never optimised, each as a sum and its weight, (2,),
+            detached: what is logged is the ratio of both, summed over steps and ranks.
     """
 
     losses: dict[str, Tensor]

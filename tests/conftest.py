@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import atexit
 import json
+import shutil
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -17,7 +20,10 @@ torch.set_num_threads(1)  # these networks are too small to share, and a shared 
 ROOT = Path(__file__).resolve().parents[1]
 CONFIGS = sorted((ROOT / "conf").glob("*.yaml"))
 PROTOCOL = '{"num_images": 600, "num_neighbour_images": 100, "kid_subsets": 2}'
+CACHE = tempfile.mkdtemp(prefix="references")
+atexit.register(shutil.rmtree, CACHE, ignore_errors=True)
 SMALL = [
+    f"--fidelity.cache={CACHE}",
     "--wandb=off",
     "--trainer.accelerator=cpu",
     "--trainer.log_every_n_steps=5",

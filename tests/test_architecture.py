@@ -10,14 +10,26 @@ import pytest
 
 PACKAGE = Path(__file__).resolve().parents[1] / "lightning_mtgan"
 LAYERS = [
-    {"errors", "types", "draws", "distributed", "pictures", "config_files", "messages"},
-    {"losses", "networks"},
+    {
+        "errors",
+        "types",
+        "draws",
+        "distributed",
+        "pictures",
+        "charts",
+        "page",
+        "config_files",
+        "messages",
+        "panels",
+        "workspace",
+    },
+    {"losses", "networks", "vital_signs"},
     {"tasks"},
     {"supervision"},
     {"games"},
     {"balancing", "averaging", "checkpoint", "stepping", "watch"},
     {"module", "resume", "processes", "reporting"},
-    {"callbacks", "evaluation"},
+    {"callbacks", "evaluation", "guard"},
     {"cli"},
     {"__main__"},
 ]

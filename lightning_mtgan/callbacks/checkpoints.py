@@ -11,6 +11,7 @@ from lightning.pytorch.callbacks import Checkpoint
 from lightning.pytorch.loggers import WandbLogger
 
 from lightning_mtgan import distributed
+from lightning_mtgan.callbacks.dashboard import upload_best
 from lightning_mtgan.callbacks.durable import DurableCheckpointIO, keep_also_as, settle
 from lightning_mtgan.callbacks.folder import run_folder
 from lightning_mtgan.callbacks.metrics_file import MetricsFile
@@ -27,12 +28,13 @@ class Checkpoints(Checkpoint):
 
     Args:
         every_kimg: Thousands of images between two saves of the last state; 0 for the end only.
+        upload_best: Also give the best one to W&B, as an artifact at the end.
     """
 
-    def __init__(self, every_kimg: float = 25.0) -> None:
+    def __init__(self, every_kimg: float = 25.0, upload_best: bool = False) -> None:
         if every_kimg < 0:
             raise UserError(f"checkpoints.every_kimg is {every_kimg}; use 0 for the end only, or more")
-        self.every_kimg = every_kimg
+        self.every_kimg, self.upload_best = every_kimg, upload_best
         self.best_fid = float("inf")
         self.best_kimg = 0.0
         self.wandb_id: str | None = None
@@ -117,6 +119,9 @@ class Checkpoints(Checkpoint):
         """Save the end; its figures follow another protocol, so they are not compared."""
         assert isinstance(pl_module, MultiTaskGAN)
         self.save(trainer, pl_module, is_best=self.best_fid == float("inf"))
+        run = run_folder(trainer)
+        if self.upload_best and run is not None:
+            upload_best(trainer, run / FOLDER / BEST, {"fid": self.best_fid, "kimg": self.best_kimg})
 
     def _is_best(self, module: MultiTaskGAN) -> bool:
         fid, module.candidate_fid = module.candidate_fid, None

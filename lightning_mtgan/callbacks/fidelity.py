@@ -2,55 +2,71 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 
 from lightning_mtgan import distributed
+from lightning_mtgan.callbacks.dashboard import keep_protocol, log_classes
+from lightning_mtgan.callbacks.folder import run_folder
 from lightning_mtgan.callbacks.schedule import is_due
 from lightning_mtgan.draws import seed_of
 from lightning_mtgan.errors import UserError
 from lightning_mtgan.evaluation import (
     Abandoned,
     Evaluator,
-    Judged,
+    Extractor,
+    Jury,
+    Measurement,
     Protocol,
-    describe,
-    generated,
-    judge,
-    measure,
+    in_short,
     require_enough,
-    stored,
 )
 from lightning_mtgan.module import MultiTaskGAN
 
 
 class Fidelity(Callback):
-    """Measures the averaged generator: FID, KID, precision and recall, density and coverage, modes, tasks.
+    """Measures the averaged generator, and asks the discriminator about new images.
 
-    All ranks generate and extract their share; one pass serves every figure.
+    FID, KID, MIND, Inception Score, precision and recall, density and coverage, modes, tasks, each
+    class, copies; overfitting and calibration of the discriminator. All ranks generate and extract
+    their share; one pass serves every figure.
 
     Args:
-        evaluator: The independent judge.
+        evaluator: The independent judge of the tasks, whose features serve every other figure, too; null
+            if there is none for this data.
+        extractor: Another network for the features, for example
+            ``lightning_mtgan.evaluation.Pretrained``; null takes the evaluator's.
         every_kimg: Thousands of images between two measurements; 0 for none but the last.
         periodic: Protocol of the measurements while training.
         final: Protocol of the last one; null repeats the periodic one.
+        cache: Folder where the features of real images are kept between runs; null for nowhere.
     """
 
     def __init__(
         self,
-        evaluator: Evaluator,
+        evaluator: Evaluator | None = None,
+        extractor: Extractor | None = None,
         every_kimg: float = 25.0,
         periodic: Protocol = Protocol(),  # noqa: B008 - frozen
         final: Protocol | None = None,
+        cache: str | None = "data/cache",
     ) -> None:
         if every_kimg < 0:
             raise UserError(f"fidelity.every_kimg is {every_kimg}; use 0 for the last measurement only, or more")
-        self.evaluator, self.every_kimg = evaluator, every_kimg
+        jury = Jury.of(evaluator, extractor)
+        if jury is None:
+            raise UserError(
+                "fidelity has neither evaluator nor extractor; set fidelity.extractor to "
+                "lightning_mtgan.evaluation.Pretrained, or fidelity.evaluator to the judge of your data"
+            )
+        self.jury, self.every_kimg = jury, every_kimg
         self.periodic, self.final = periodic, final or periodic
+        self._cache = Path(cache) if cache is not None else None
+        self._measurement: Measurement | None = None
         self._is_owed = False
-        self._references: dict[tuple[str, int], Judged] = {}
 
     def state_dict(self) -> dict[str, Any]:
         """Whether this step's measurement was abandoned because the run had to stop."""
@@ -69,18 +85,24 @@ class Fidelity(Callback):
             require_enough(len(trainer.datamodule.dataset(protocol.split)), protocol)  # type: ignore[attr-defined]
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Refuse an evaluator that cannot judge these images, before anything trains."""
+        """Refuse networks that cannot judge these images, before anything trains."""
         assert isinstance(pl_module, MultiTaskGAN)
-        images = trainer.datamodule.dataset(self.final.split)  # type: ignore[attr-defined]
-        evaluator = self.evaluator.to(pl_module.device)
+        data = trainer.datamodule  # type: ignore[attr-defined]
+        image = data.dataset(self.final.split)[torch.arange(2)]["image"].to(pl_module.device)
         try:
-            image = images[torch.arange(2)]["image"].to(pl_module.device)
-            evaluator.predictions(image, evaluator.features(image))
+            self.jury.to(pl_module.device)(image)
+        except UserError:
+            raise
         except Exception as error:
+            names = " and ".join(
+                dict.fromkeys(type(n).__name__ for n in (self.jury.extractor, self.jury.evaluator) if n)
+            )
             raise UserError(
-                f"fidelity.evaluator {type(evaluator).__name__} cannot judge images of shape {tuple(image.shape[1:])} "
+                f"fidelity: {names} cannot judge images of shape {tuple(image.shape[1:])} "
                 f"({' '.join(str(error).split())[:120]}); name one made for this data"
             ) from error
+        leaves_traces = run_folder(trainer) is not None
+        self._measurement = Measurement(self.jury, data, pl_module.game, self._cache if leaves_traces else None)
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Make up for the measurement that a stopped run has left out."""
@@ -117,27 +139,21 @@ class Fidelity(Callback):
 
     def run(self, trainer: Trainer, module: MultiTaskGAN, protocol: Protocol) -> None:
         """Measure, and log every figure with its protocol."""
-        tasks = module.game.spec.tasks
-        with module.paused(), module.sampling() as game:
-            source = generated(game, self.evaluator, seed_of("fidelity", protocol.seed))
-            fake = judge(source, protocol.num_images, self.evaluator, tasks, module.device, module.is_asked_to_stop)
-            real = self._reference(trainer, module, protocol)
+        measurement = self._measurement
+        assert measurement is not None
+        seed, leave = seed_of("fidelity", protocol.seed), module.is_asked_to_stop
+        with module.paused():
+            with module.sampling():
+                fake = measurement.generate(protocol, seed, leave)
+            real, known = measurement.real_images(protocol, leave)
+            with module.judging() as game:
+                opinions = measurement.opinions(game, protocol, seed, leave)
             # One rank's arithmetic for all: a last bit of difference must not split their decisions.
-            figures = measure(fake, real, tasks, protocol) if trainer.is_global_zero else None
-            figures = distributed.broadcast_object(figures)
-        splits = trainer.datamodule.splits  # type: ignore[attr-defined]
-        module.figures |= figures
-        module.protocol = describe(protocol, real, self.evaluator, splits, module.device)
+            figures, facts = distributed.broadcast_object(measurement.figures(fake, real, known, opinions, protocol))
+        module.figures, module.protocol = figures, facts
         for logger in trainer.loggers:
-            logger.log_metrics({**figures, "kimg": module.kimg}, step=module.global_step)
+            row: dict[str, Any] = {**figures, "protocol": in_short(facts), "kimg": module.kimg}
+            logger.log_metrics(row, step=module.global_step)
+        keep_protocol(trainer, facts)
+        log_classes(trainer, figures, module.global_step)
 
-    def _reference(self, trainer: Trainer, module: MultiTaskGAN, protocol: Protocol) -> Judged:
-        """The real images of the protocol's split, judged once in a process."""
-        images = trainer.datamodule.dataset(protocol.split)  # type: ignore[attr-defined]
-        num_images = min(len(images), protocol.num_images)
-        key = (protocol.split, num_images)
-        if key not in self._references:
-            tasks = module.game.spec.tasks
-            leave = module.is_asked_to_stop
-            self._references[key] = judge(stored(images), num_images, self.evaluator, tasks, module.device, leave)
-        return self._references[key]

@@ -50,14 +50,12 @@ class Record(Callback):
             self._write(trainer, pl_module)
 
     def _write(self, trainer: Trainer, module: MultiTaskGAN) -> None:
-        local = [value.to(module.device).to(module.dtype) for value in module.losses.values()]
-        means = distributed.average(torch.stack(local))
-        losses = {f"loss/{name}": value for name, value in zip(module.losses, means.tolist(), strict=True)}
+        losses, observed = _means(module)
         now, step = time.perf_counter(), trainer.global_step
         elapsed = now - self._mark - (module.paused_seconds - self._paused_at_mark)
         rate = (step - self._mark_step) * module.batch_size / max(elapsed, 1e-9)
         self._mark, self._mark_step, self._paused_at_mark = now, step, module.paused_seconds
-        figures = losses | {"images_per_second": rate, "kimg": module.kimg, "seconds": self._seconds()}
+        figures = losses | observed | {"images_per_second": rate, "kimg": module.kimg, "seconds": self._seconds()}
         module.watch.read()
         for phase, count in module.watch.skipped.items():
             if trainer.is_global_zero and count > module.recent.get(f"skipped/{phase}", count):
@@ -78,6 +76,18 @@ class Record(Callback):
             "seconds": self._seconds(),
             "peak_memory_mib": peak_memory_mib(pl_module.device),
         }
+
+
+def _means(module: MultiTaskGAN) -> tuple[dict[str, float], dict[str, float]]:
+    """The last losses, and what was observed since the last time, over all ranks in one all-reduce."""
+    every = [value.view(1) for value in module.losses.values()] + list(module.observed.values())
+    local = [value.to(module.device).to(module.dtype) for value in every]
+    numbers = distributed.average(torch.cat(local)).tolist()
+    losses = {f"loss/{name}": numbers[index] for index, name in enumerate(module.losses)}
+    sums = iter(numbers[len(losses) :])
+    observed = {name: (next(sums), next(sums)) for name in module.observed}
+    module.observed = {}
+    return losses, {name: total / weight for name, (total, weight) in observed.items() if weight > 0}
 
 
 def is_time(trainer: Trainer) -> bool:

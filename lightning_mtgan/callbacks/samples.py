@@ -6,8 +6,8 @@ from typing import Any
 
 import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
-from lightning.pytorch.loggers import WandbLogger
 
+from lightning_mtgan.callbacks.dashboard import log_picture
 from lightning_mtgan.callbacks.folder import run_folder
 from lightning_mtgan.callbacks.schedule import is_due
 from lightning_mtgan.draws import seed_of
@@ -72,10 +72,7 @@ class Samples(Callback):
             images = torch.cat(rows)
             picture = sheet(beside_its_channels(images) if self.show_channels else images, self.num_columns, captions)
             save(picture, folder / "samples" / f"kimg_{module.kimg:09.3f}.png")
-            for logger in trainer.loggers:
-                if isinstance(logger, WandbLogger):
-                    logger.log_image("samples", [picture], step=module.global_step)
-                    logger.log_metrics({"kimg": module.kimg}, step=module.global_step)
+            log_picture(trainer, "samples", picture, module.global_step)
 
     def conditions(self, game: Game) -> tuple[dict[str, torch.Tensor], list[str]]:
         """Fixed targets by task, one for each row, and the rows' captions."""

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from lightning_mtgan.data.handwriting import SOURCE, digits
 from lightning_mtgan.data.resident import ResidentDataModule, ResidentImages
+from lightning_mtgan.errors import UserError
 from lightning_mtgan.types import DataSpec, TaskKind, TaskSpec
 
 
@@ -16,10 +17,11 @@ class DigitImages(ResidentImages):
 
     Args:
         held_out: The held-out digits, not the training digits.
+        num_images: How many of them; None for all.
     """
 
-    def __init__(self, held_out: bool) -> None:
-        self.images, self.labels = digits(held_out)
+    def __init__(self, held_out: bool, num_images: int | None = None) -> None:
+        self.images, self.labels = (every[:num_images] for every in digits(held_out))
 
     def __len__(self) -> int:
         return len(self.images)
@@ -34,6 +36,7 @@ class Digits(ResidentDataModule):
     Args:
         batch_size: Images in the global batch, all ranks together.
         seed: Seed of the order.
+        num_images: Training digits, the first of the file; null for all 1,437.
         num_workers: Processes that fetch batches; 0 is fastest for images in memory.
         micro_batches: Parts of a batch that are trained on one after the other, to save memory.
     """
@@ -44,12 +47,24 @@ class Digits(ResidentDataModule):
         "held_out": f"the last 360 of {SOURCE}, other writers",
     }
 
-    def __init__(self, batch_size: int = 64, seed: int = 0, num_workers: int = 0, micro_batches: int = 1) -> None:
+    def __init__(
+        self,
+        batch_size: int = 64,
+        seed: int = 0,
+        num_images: int | None = None,
+        num_workers: int = 0,
+        micro_batches: int = 1,
+    ) -> None:
         super().__init__(batch_size, seed, num_workers, micro_batches)
+        if num_images is not None and num_images < 1:
+            raise UserError(f"data.num_images is {num_images}; it must be at least 1, or null for all digits")
+        self.num_images = num_images
+        if num_images is not None:
+            self.splits = {**self.splits, "train": f"the first {len(self.dataset('train')):,} of {SOURCE}"}
 
     def dataset(self, split: str) -> DigitImages:
         """The digits of a split."""
-        return DigitImages(split == "held_out")
+        return DigitImages(split == "held_out", self.num_images if split == "train" else None)
 
     @property
     def spec(self) -> DataSpec:

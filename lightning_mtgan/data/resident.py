@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 import signal
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from typing import Any
 
 import lightning
+import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
@@ -26,6 +28,16 @@ class ResidentImages(Dataset[dict[str, Any]], ABC):
     @abstractmethod
     def __getitem__(self, indices: Tensor) -> dict[str, Any]:
         """A batch: ``image`` uint8 (N, C, H, W) and ``targets`` by task, for indices int64 (N,)."""
+
+    def checksum(self, num_images: int) -> str:
+        """Of the first images and their targets, so that what is computed from them can be kept."""
+        digest = hashlib.sha256()
+        for indices in torch.arange(num_images).split(500):
+            batch = self[indices]
+            for name, tensor in sorted({"": batch["image"], **batch["targets"]}.items()):
+                digest.update(f"{name}{tensor.dtype}{tuple(tensor.shape)}".encode())
+                digest.update(tensor.contiguous().numpy().tobytes())
+        return digest.hexdigest()[:16]
 
 
 class ResidentDataModule(lightning.LightningDataModule, ABC):

@@ -1,20 +1,16 @@
-"""Figures that can be compared: evaluators, protocols, and the measurement itself."""
+"""Figures that can be compared: extractors, evaluators, protocols, and the measurement itself."""
 
 from torch_fidelity import register_feature_extractor
 
 from lightning_mtgan.evaluation.digits import DigitsEvaluator, DigitsExtractor
 from lightning_mtgan.evaluation.evaluator import Evaluator
-from lightning_mtgan.evaluation.measurement import (
-    Abandoned,
-    Judged,
-    Protocol,
-    describe,
-    generated,
-    judge,
-    measure,
-    require_enough,
-    stored,
-)
+from lightning_mtgan.evaluation.extractor import Extractor
+from lightning_mtgan.evaluation.figures import Known, measure
+from lightning_mtgan.evaluation.judging import Abandoned, Judged, Jury, generated, judge, stored
+from lightning_mtgan.evaluation.measurement import Measurement
+from lightning_mtgan.evaluation.pretrained import Pretrained
+from lightning_mtgan.evaluation.protocol import Protocol, describe, in_short, require_enough
+from lightning_mtgan.evaluation.reference import Reference, References
 
 register_feature_extractor("mtgan-stacked-digits", DigitsExtractor)
 register_feature_extractor("mtgan-digits", DigitsExtractor)
@@ -23,10 +19,18 @@ __all__ = [
     "Abandoned",
     "DigitsEvaluator",
     "Evaluator",
+    "Extractor",
     "Judged",
+    "Jury",
+    "Known",
+    "Measurement",
+    "Pretrained",
     "Protocol",
+    "Reference",
+    "References",
     "describe",
     "generated",
+    "in_short",
     "judge",
     "measure",
     "require_enough",

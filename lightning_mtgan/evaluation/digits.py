@@ -9,9 +9,11 @@ from pathlib import Path
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import dropout, relu
+from torch.nn.functional import dropout, log_softmax, relu
+from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-from lightning_mtgan.evaluation.evaluator import Evaluator, file_checksum, load_weights
+from lightning_mtgan.evaluation.evaluator import Evaluator
+from lightning_mtgan.evaluation.extractor import file_checksum, load_weights
 
 WEIGHTS = Path(__file__).parent / "weights" / "digits.pt"
 FEATURES_PER_DIGIT = 32
@@ -53,7 +55,7 @@ class DigitsEvaluator(Evaluator):
 
     Args:
         name: Name under which torch-fidelity knows the extractor.
-        features_list: Of ``features`` (channels x 32 numbers) and ``logits`` (channels x 10).
+        features_list: Of ``features`` (channels x 32 numbers) and ``logits`` (10^channels).
         channels: Task of each channel: names of the classification tasks, in channel order.
     """
 
@@ -67,6 +69,9 @@ class DigitsEvaluator(Evaluator):
         self.channels = tuple(channels)
         self.network = DigitNetwork()
         self.network.load_state_dict(load_weights(WEIGHTS))
+        self.network.eval()
+        pairs = zip(self.network.convolutions, self.network.norms, strict=True)
+        self.fused = nn.ModuleList(fuse_conv_bn_eval(conv, norm) for conv, norm in pairs)  # type: ignore
         self.eval().requires_grad_(False)
 
     @staticmethod
@@ -97,22 +102,32 @@ class DigitsEvaluator(Evaluator):
     def features(self, image: Tensor) -> Tensor:
         """Images uint8 (N, C, 8, 8) to features (N, 32 C)."""
         channels = image.flatten(0, 1)[:, None].float() / 127.5 - 1
-        return self.network.features(channels).unflatten(0, image.shape[:2]).flatten(1)
+        for convolution in self.fused:  # a third of the time of convolution and normalisation
+            channels = relu(convolution(channels))
+        return self.network.gather(channels.flatten(1)).unflatten(0, image.shape[:2]).flatten(1)
+
+    def digit_logits(self, features: Tensor) -> Tensor:
+        """Features (N, 32 C) to class logits of each channel, (N, C, 10)."""
+        return self.network.logits(features.unflatten(1, (-1, FEATURES_PER_DIGIT)))
 
     def logits(self, features: Tensor) -> Tensor:
-        """Features (N, 32 C) to class logits (N, C, 10)."""
-        return self.network.logits(features.unflatten(1, (-1, FEATURES_PER_DIGIT)))
+        """Features (N, 32 C) to logits of the whole stack, (N, 10^C): channels are judged independently."""
+        each = log_softmax(self.digit_logits(features), dim=2)
+        joint = each[:, 0]
+        for channel in range(1, each.shape[1]):
+            joint = (joint[:, :, None] + each[:, channel, None]).flatten(1)
+        return joint
 
     def predictions(self, image: Tensor, features: Tensor) -> dict[str, Tensor]:
         """The digit of each channel; whether it is even; how much ink it has."""
-        label = self.logits(features).argmax(2)
+        label = self.digit_logits(features).argmax(2)
         found = {name: label[:, channel] for channel, name in enumerate(self.channels)}
         return found | {"even": (label % 2 == 0).float(), "ink": image.float().mean(dim=(2, 3)) / 255}
 
     def forward(self, input: Tensor) -> tuple[Tensor, ...]:
         """The requested features of images uint8 (N, C, 8, 8), as torch-fidelity asks for them."""
         features = self.features(input)
-        every = {"features": features, "logits": self.logits(features).flatten(1)}
+        every = {"features": features, "logits": self.logits(features)}
         return tuple(every[name] for name in self.features_list)
 
 

@@ -75,6 +75,20 @@ class Game(nn.Module, ABC):
         """
 
     @property
+    def obeys(self) -> bool:
+        """Whether ``sample`` shows what it is asked for."""
+        return True
+
+    def judge(self, batch: Batch) -> tuple[Tensor | None, dict[str, Tensor]]:
+        """What the discriminator makes of images and their targets, for monitoring.
+
+        Returns:
+            Logits of realism (N,), larger for real ones, or None without a discriminator; and the
+            output (N, head_size) of each task's head.
+        """
+        return None, {}
+
+    @property
     def device(self) -> torch.device:
         """Where the parameters are."""
         return next(self.parameters()).device

@@ -8,13 +8,14 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
+from lightning_mtgan import vital_signs
 from lightning_mtgan.draws import Draws
 from lightning_mtgan.errors import UserError
 from lightning_mtgan.games.game import Game, Phase
 from lightning_mtgan.losses import AdversarialLoss, squared_gradient_norms
 from lightning_mtgan.networks import AdversarialHead, Generator, TaskEmbedding, Trunk, mixes_samples
 from lightning_mtgan.supervision import Supervision
-from lightning_mtgan.tasks import Constraint, Task
+from lightning_mtgan.tasks import Constraint, Task, condition_numbers
 from lightning_mtgan.types import Batch, DataSpec, TaskSpec, Terms
 
 
@@ -177,8 +178,23 @@ class MTGAN(Game):
         if penalised:
             norms = squared_gradient_norms(logits, image)
             losses["r1"], losses["r2"] = (half.mean() for half in norms.chunk(2))
-        margin = (real_logits - fake_logits).detach().mean()
-        return Terms(losses, pivot=features, observed={"margin": margin})
+        return Terms(losses, pivot=features, observed=self._observed(features, logits, targets, batch["draws"].step))
+
+    def _observed(
+        self, features: Tensor, logits: Tensor, targets: Mapping[str, Tensor], step: int
+    ) -> dict[str, Tensor]:
+        (real, fake), compares = logits.chunk(2), self.adversarial.compares_with_real
+        seen = {
+            "signal/margin": vital_signs.margin(real, fake),
+            "signal/r_t": vital_signs.sign_of_real(real, fake, compares),
+        }
+        if step % vital_signs.EVERY == 0:
+            real_features, fake_features = features.chunk(2)
+            condition = condition_numbers(targets, self.spec.tasks if self.obeys else ())
+            if condition is None:
+                condition = torch.zeros(len(real), dtype=torch.int64, device=real.device)
+            seen["signal/diversity"] = vital_signs.distance_within(real_features, fake_features, condition)
+        return seen
 
     def penalty_losses(self, batch: Batch) -> Terms:
         """R1 and R2 alone, times the interval at which they are played."""
@@ -211,6 +227,17 @@ class MTGAN(Game):
         if self.embedding is not None:
             losses |= self._task_losses(fake, fake_features, targets)
         return Terms(losses, pivot=fake)
+
+    @property
+    def obeys(self) -> bool:
+        """Whether the generator reads the conditions."""
+        return self.embedding is not None
+
+    def judge(self, batch: Batch) -> tuple[Tensor | None, dict[str, Tensor]]:
+        """Logits of realism (N,), and each task head's output."""
+        features, logits = self._judge(batch["image"], self.targets(batch), 1)
+        supervision = self.discriminator.supervision
+        return logits, supervision.predictions(features) if supervision is not None else {}
 
     def _judge(self, image: Tensor, targets: Mapping[str, Tensor], kinds: int) -> tuple[Tensor, Tensor]:
         """Features and logits of ``kinds`` kinds of images, one after the other, for the same targets."""

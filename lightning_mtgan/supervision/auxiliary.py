@@ -34,3 +34,7 @@ class AuxiliaryHeads(Supervision):
     def generator_losses(self, fake: Tensor, conditions: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """l_i(h_i(f(G(z, y))), y_i) for each task i."""
         return {name: self.tasks[name].loss(head(fake), conditions[name]) for name, head in self.heads.items()}
+
+    def predictions(self, features: Tensor) -> dict[str, Tensor]:
+        """The heads that learn on real images."""
+        return {name: head(features) for name, head in self.heads.items()}

@@ -67,3 +67,11 @@ class ContrastiveHeads(Supervision):
     def generator_losses(self, fake: Tensor, conditions: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """The loss of fake images against what they were asked to show, by task."""
         return self._losses(fake, conditions)
+
+    def predictions(self, features: Tensor) -> dict[str, Tensor]:
+        """Of classes the cosines between features and proxies, over the temperature."""
+        found = {name: head(features) for name, head in self.heads.items()}
+        for name, embedding in self.embeddings.items():
+            proxies = normalize(self.proxies[name].get_parameter("weight"), dim=1)
+            found[name] = normalize(embedding(features), dim=1) @ proxies.T / self.temperature
+        return found

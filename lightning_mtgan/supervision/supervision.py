@@ -39,6 +39,10 @@ class Supervision(nn.Module, ABC):
     def generator_losses(self, fake: Tensor, conditions: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """The generator's losses by task: its images must show what was asked for."""
 
+    @abstractmethod
+    def predictions(self, features: Tensor) -> dict[str, Tensor]:
+        """What the heads say of images with features (N, F), by task: (N, head_size), logits of classes."""
+
 
 def linear_heads(tasks: Mapping[str, Task], num_features: int) -> nn.ModuleDict:
     """One linear layer for each task, from features (N, F) to (N, head_size)."""

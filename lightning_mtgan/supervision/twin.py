@@ -43,3 +43,7 @@ class TwinHeads(Supervision):
             - task.loss(self.twins[name](fake), conditions[name])
             for name, task in self.tasks.items()
         }
+
+    def predictions(self, features: Tensor) -> dict[str, Tensor]:
+        """The heads that learn on real images."""
+        return {name: head(features) for name, head in self.heads.items()}

@@ -1,0 +1,56 @@
+"""Divergence: numbers explode."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from lightning_mtgan.guard.history import History
+from lightning_mtgan.guard.rule import Rule
+
+
+@dataclass(frozen=True)
+class Divergence(Rule):
+    """A player's gradients explode, steps are left out, or the FID rises.
+
+    Args:
+        gradient_ratio: A player's mean gradient norm over its usual one.
+        num_skipped: Steps left out between two readings because their numbers were not finite.
+        fid_ratio: FID over the best so far.
+        fid_rise: The same of two measurements in a row.
+    """
+
+    gradient_ratio: float = 8.0
+    num_skipped: int = 3
+    fid_ratio: float = 2.0
+    fid_rise: float = 1.4
+    verdict = "divergence"
+
+    def evidence(self, history: History) -> str | None:
+        """See the class."""
+        return self._skipped(history) or self._gradients(history) or self._fid(history)
+
+    def _skipped(self, history: History) -> str | None:
+        for name in history.now:
+            if name.startswith("skipped/") and len(counts := history.last(name, 2)) == 2:
+                new = counts[1] - counts[0]
+                if new >= self.num_skipped:
+                    return f"{new:.0f} steps of phase {name.partition('/')[2]} were left out, their numbers not finite"
+        return None
+
+    def _gradients(self, history: History) -> str | None:
+        for name, norm in history.now.items():
+            usual = history.usual(name) if name.startswith("gradient_norm/") else None
+            if usual is not None and not norm <= self.gradient_ratio * usual:
+                player = name.partition("/")[2]
+                return (
+                    f"the gradient of the {player} has norm {norm:.3g}, {norm / usual:.3g} times its usual {usual:.3g}"
+                )
+        return None
+
+    def _fid(self, history: History) -> str | None:
+        best = history.lowest.get("fid")
+        for count, ratio in ((1, self.fid_ratio), (2, self.fid_rise)):
+            fids = history.last("fid", count)
+            if best is not None and fids and all(fid > ratio * best for fid in fids):
+                return f"the FID is {fids[-1]:.4g}, its best was {best:.4g}"
+        return None
