@@ -16,7 +16,7 @@ from lightning.pytorch.cli import LightningArgumentParser, LightningCLI, SaveCon
 from lightning.pytorch.utilities.rank_zero import rank_zero_only
 
 from lightning_mtgan import callbacks, config_files, processes, resume
-from lightning_mtgan.callbacks.dashboard import WandbMode, record_config, wandb_logger
+from lightning_mtgan.callbacks.dashboard import WandbMode, finish, record_config, wandb_logger
 from lightning_mtgan.callbacks.folder import locked, new_folder
 from lightning_mtgan.callbacks.metrics_file import MetricsFile
 from lightning_mtgan.errors import Interrupted, RunFailed, UserError
@@ -241,7 +241,10 @@ class TrainingCommand(LightningCLI):
         except (PermissionError, FileExistsError, NotADirectoryError) as error:
             raise UserError(f"{error.filename} cannot be written ({error.strerror}); set --runs to another") from error
         wandb = wandb_logger(self.config.wandb, self.name, folder, goes_on.wandb_id if goes_on is not None else None)
-        return [table, wandb] if wandb is not None else [table]
+        if wandb is None:
+            return [table]
+        run.callback(finish, wandb)
+        return [table, wandb]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -85,6 +85,19 @@ def test_each_rule_speaks_of_its_fault_alone(rule: Rule, change: dict[str, float
     assert all(every.evidence(restored) is None for every in others if every.verdict != rule.verdict)
 
 
+def test_a_class_that_is_learned_later_is_no_alarm() -> None:
+    history = History()
+    late = HEALTHY | {"task_accuracy/red/3": 0.4}
+    history.observe(late)
+    assert ModeDropping().evidence(history) is None
+    history.observe(late)
+    assert "red 3 breaks down" in str(ModeDropping().evidence(history))
+    history.observe(HEALTHY)
+    assert ModeDropping().evidence(history) is None
+    history.observe(late)  # now it has worked
+    assert "red 3 breaks down" in str(ModeDropping().evidence(history))
+
+
 def test_an_explosion_does_not_become_usual() -> None:
     history = History()
     for _ in range(3):

@@ -107,6 +107,12 @@ def upload_best(trainer: Trainer, path: Path, figures: Mapping[str, float]) -> N
     _send(trainer, upload)
 
 
+def finish(logger: WandbLogger) -> None:
+    """End the W&B run with the training: a second one in this process would go on in it."""
+    with _harmless(logger):
+        logger.experiment.finish()
+
+
 def _log(run: Any, trainer: Trainer, row: Mapping[str, Any], step: int) -> None:
     """Log a row with its place on the axis; W&B would give it that of the row before."""
     run.log({**row, X_AXIS: getattr(trainer.lightning_module, X_AXIS), "trainer/global_step": step})

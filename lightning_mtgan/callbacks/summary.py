@@ -6,15 +6,18 @@ import json
 import os
 import platform
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 import lightning
 import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from lightning_mtgan.callbacks.folder import run_folder
+from lightning_mtgan.evaluation.classes import FAMILIES, breakdowns, by_task
 from lightning_mtgan.module import MultiTaskGAN
 
 
@@ -59,21 +62,43 @@ def write_json(path: Path, content: dict[str, Any]) -> None:
 
 
 def print_figures(figures: dict[str, float], protocol: dict[str, Any], folder: Path | None) -> None:
-    """A table of figures, and one line that says how they were measured."""
+    """A table of figures, one of the worst classes, and one line that says how they were measured."""
     table = Table(title="Final figures")
     table.add_column("figure")
     table.add_column("value", justify="right")
     for name, value in figures.items():
-        table.add_row(name, f"{value:,.0f}" if value.is_integer() and abs(value) >= 10 else f"{value:.4g}")
+        if name.count("/") < 2:
+            table.add_row(name, _number(value))
     console = Console()
     console.print(table)
+    _print_classes(console, figures)
     if protocol:
         console.print(
             f"{protocol['num_images']:,} generated images compared with {protocol['compared_with']}; "
             f"{protocol['num_neighbour_images']:,} for precision, recall, density and coverage, "
-            f"k = {protocol['num_neighbours']}; extractor {protocol['extractor']} {protocol['extractor_checksum']}; "
-            f"seed {protocol['seed']}.",
+            f"k = {protocol['num_neighbours']}; extractor {protocol['extractor']} {protocol['extractor_checksum']}, "
+            f"resize {protocol['resize']}; seed {protocol['seed']}.",
             highlight=False,
         )
     if folder is not None:
         console.print(f"Everything is in {folder}", highlight=False, soft_wrap=True)
+
+
+def _number(value: float) -> str:
+    return f"{value:,.0f}" if value.is_integer() and abs(value) >= 10 else f"{value:.4g}"
+
+
+def _print_classes(console: Console, figures: dict[str, float]) -> None:
+    """The worst class of each task by each figure, and every class that breaks down."""
+    table = Table(title="Classes")
+    for heading in ("task", "figure", "median", "worst", "class"):
+        table.add_column(heading, justify="right" if heading in ("median", "worst") else "left")
+    for family in FAMILIES:
+        for task, values in by_task(figures, family).items():
+            worst = (max if family in ("fid", "kid") else min)(values, key=lambda name: values[name])
+            few = f" ({len(values)} with few images)" if family == "kid" else ""
+            table.add_row(task, family + few, _number(median(values.values())), _number(values[worst]), worst)
+    if table.row_count:
+        console.print(table)
+    for broken in breakdowns(figures):
+        console.print(f"[red]{escape(str(broken))}[/red]", highlight=False, soft_wrap=True)
