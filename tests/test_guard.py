@@ -14,6 +14,7 @@ from lightning_mtgan.cli import main
 from lightning_mtgan.errors import UserError
 from lightning_mtgan.guard import (
     CollapseInCondition,
+    Deterioration,
     DiscriminatorDomination,
     DiscriminatorOverfitting,
     Divergence,
@@ -48,8 +49,9 @@ CASES: list[tuple[Rule, dict[str, float], int, str]] = [
     (Divergence(), {"gradient_norm/generator": 50.0}, 1, "gradient of the generator has norm 50, 100 times"),
     (Divergence(), {"gradient_norm/generator": float("nan")}, 1, "gradient of the generator"),
     (Divergence(), {"skipped/generator": 4.0}, 1, "4 steps of phase generator were left out"),
-    (Divergence(), {"fid": 90.0}, 1, "FID is 90, its best was 40"),
-    (Divergence(), {"fid": 60.0}, 2, "FID is 60"),
+    (Divergence(), {"fid": 900.0}, 1, "FID is 900, its best was 40"),
+    (Deterioration(), {"fid": 90.0}, 1, "FID is 90, its best was 40"),
+    (Deterioration(), {"fid": 60.0}, 2, "FID is 60"),
     (DiscriminatorOverfitting(), {"overfitting": 0.9, "signal/r_t": 0.95}, 1, "by heart"),
     (DiscriminatorDomination(), {"signal/r_t": 0.97}, 2, "no usable gradient"),
     (CollapseInCondition(), {"signal/diversity": 0.01}, 2, "latent has hardly any effect"),

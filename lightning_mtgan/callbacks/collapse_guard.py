@@ -17,6 +17,7 @@ from lightning_mtgan.errors import UserError
 from lightning_mtgan.guard import (
     HEALTHY,
     CollapseInCondition,
+    Deterioration,
     DiscriminatorDomination,
     DiscriminatorOverfitting,
     Divergence,
@@ -154,6 +155,7 @@ def default_rules() -> list[Rule]:
         ModeDropping(),
         Memorising(),
         DiscriminatorDomination(),
+        Deterioration(),
     ]
 
 

@@ -1,6 +1,7 @@
 """The rules of the collapse guard: one way of going wrong, one file."""
 
 from lightning_mtgan.guard.condition import CollapseInCondition
+from lightning_mtgan.guard.deterioration import Deterioration
 from lightning_mtgan.guard.divergence import Divergence
 from lightning_mtgan.guard.domination import DiscriminatorDomination
 from lightning_mtgan.guard.dropping import ModeDropping
@@ -12,6 +13,7 @@ from lightning_mtgan.guard.rule import HEALTHY, Rule
 __all__ = [
     "HEALTHY",
     "CollapseInCondition",
+    "Deterioration",
     "DiscriminatorDomination",
     "DiscriminatorOverfitting",
     "Divergence",
