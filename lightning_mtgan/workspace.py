@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from lightning_mtgan.errors import UserError
-from lightning_mtgan.panels import PANELS, X_AXIS, Panel, as_markdown, bars_key, by_class, by_section, panels_for
+from lightning_mtgan.figure_names import by_class
+from lightning_mtgan.panels import PANELS, X_AXIS, Panel, as_markdown, bars_key, by_section, panels_for
 
 PROJECT = "lightning_mtgan"
 NAME = "Training"

@@ -16,7 +16,7 @@ LAYERS = [
         "draws",
         "distributed",
         "pictures",
-        "charts",
+        "figure_names",
         "page",
         "config_files",
         "messages",

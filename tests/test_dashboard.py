@@ -21,7 +21,8 @@ from PIL import Image
 from lightning_mtgan import panels, workspace
 from lightning_mtgan.__main__ import main
 from lightning_mtgan.callbacks import dashboard
-from lightning_mtgan.panels import PANELS, as_markdown, by_class, panels_for
+from lightning_mtgan.figure_names import by_class
+from lightning_mtgan.panels import PANELS, as_markdown, panels_for
 from tests import wandb_records
 from tests.conftest import ROOT, newest_run
 from tests.launch import Launched

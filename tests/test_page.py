@@ -14,10 +14,18 @@ from xml.etree import ElementTree
 
 import pytest
 
-from lightning_mtgan import page
-from lightning_mtgan.charts import Alarm, Axis, Series, bar_chart, line_chart, tag, thinned, time_axis, value_axis
 from lightning_mtgan.errors import UserError
-from lightning_mtgan.page import COPIES, FIDELITY, SIGNALS, TASKS, chosen_samples, duration, in_order, write_page
+from lightning_mtgan.figure_names import COPIES, FIDELITY, SIGNALS, TASKS
+from lightning_mtgan.page import write_page
+from lightning_mtgan.page.bars import bar_chart
+from lightning_mtgan.page.frame import Alarm
+from lightning_mtgan.page.lines import Series, line_chart, thinned
+from lightning_mtgan.page.markup import tag
+from lightning_mtgan.page.numbers import duration
+from lightning_mtgan.page.samples import SAMPLE_BYTES, chosen_samples
+from lightning_mtgan.page.scales import Axis, time_axis, value_axis
+from lightning_mtgan.page.sections import in_order
+from lightning_mtgan.panels import PANELS
 
 PIXEL = base64.b64decode("iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAAAAAA6fptVAAAACklEQVR42mNgAAAAAgABSK+kcQAAAABJRU5ErkJggg==")
 VOID = {"meta", "img"}
@@ -94,6 +102,14 @@ def hint(element: ElementTree.Element) -> str:
     return element.findtext("title") or ""
 
 
+def example_of(pattern: str) -> str:
+    """A name that a panel's pattern matches."""
+    name = re.sub(r"\((\w+)\|\w+\)|\[(\d)\d\]", lambda choice: choice[1] or choice[2], pattern)
+    name = name.replace("[^/]+", "x").replace(".+", "y/z")
+    assert re.fullmatch(pattern, name)
+    return name
+
+
 def test_an_empty_folder_says_what_is_missing(tmp_path: Path) -> None:
     assert write_page(tmp_path) == tmp_path / "index.html"
     text = read(tmp_path / "index.html").text
@@ -118,6 +134,13 @@ def test_every_figure_has_a_chart_with_its_title(tmp_path: Path) -> None:
     titles += [f"Losses of the {phase}" for phase in ("discriminator", "generator", "penalty")]
     for title in [*titles, "Task error: red", "a figure of tomorrow"]:
         assert marks(figure(tmp_path / "index.html", title), "dot")
+
+
+def test_no_figure_with_a_panel_is_without_words(tmp_path: Path) -> None:
+    names = [name for panel in PANELS if panel.kind == "curve" for name in map(example_of, panel.patterns)]
+    assert {"fid/x/y/z", "loss/x/r1", "gradient_norm/x", "head_error/x", "modes_kl_floor"} <= set(names)
+    write_metrics(tmp_path, [{"step": k, "kimg": k, **dict.fromkeys(names, k)} for k in (1, 2)])
+    assert "Other figures" not in read(write_page(tmp_path)).text
 
 
 def test_values_that_are_not_finite_are_left_out(tmp_path: Path) -> None:
@@ -213,9 +236,9 @@ def test_the_newest_picture_and_six_before_it(tmp_path: Path) -> None:
 def test_large_pictures_leave_room(tmp_path: Path) -> None:
     paths = [(float(index), tmp_path / f"{index}.png") for index in range(9)]
     for _, path in paths:
-        path.write_bytes(b"\0" * (page.SAMPLE_BYTES // 3))
+        path.write_bytes(b"\0" * (SAMPLE_BYTES // 3))
     assert [kimg for kimg, _ in chosen_samples(paths)] == [0, 4, 8]
-    paths[0][1].write_bytes(b"\0" * (page.SAMPLE_BYTES + 1))
+    paths[0][1].write_bytes(b"\0" * (SAMPLE_BYTES + 1))
     assert chosen_samples(paths) == []
 
 

@@ -22,7 +22,8 @@ from lightning.pytorch.loggers import WandbLogger
 from lightning.pytorch.utilities.rank_zero import rank_zero_only
 from PIL.Image import Image
 
-from lightning_mtgan.panels import X_AXIS, bars_key, by_class
+from lightning_mtgan.figure_names import by_class
+from lightning_mtgan.panels import X_AXIS, bars_key
 
 ROOT = Path(__file__).resolve().parents[2]
 WandbMode = Literal["auto", "offline", "off"]

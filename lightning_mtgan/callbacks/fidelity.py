@@ -156,4 +156,3 @@ class Fidelity(Callback):
             logger.log_metrics(row, step=module.global_step)
         keep_protocol(trainer, facts)
         log_classes(trainer, figures, module.global_step)
-
