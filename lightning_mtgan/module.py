@@ -14,7 +14,7 @@ from lightning.pytorch.cli import LRSchedulerCallable, OptimizerCallable
 from torch import Tensor
 from torch.nn.parallel import DistributedDataParallel
 
-from lightning_mtgan import distributed
+from lightning_mtgan import distributed, vital_signs
 from lightning_mtgan.averaging import ParameterAverage
 from lightning_mtgan.balancing import Balancer, WeightedSum
 from lightning_mtgan.checkpoint import FORMAT, KEY
@@ -102,6 +102,12 @@ class MultiTaskGAN(lightning.LightningModule):
         self.average: ParameterAverage | None = None
         self.ended: str | None = None
         """Why the training ends before its last step, or None."""
+        self.is_sound = True
+        """Whether the present state may become the best checkpoint."""
+        self.owes_measurement = False
+        """Whether a measurement of this step was left for the resumed run."""
+        self.measures_anew = False
+        """Whether a resumed run measures in another way, so that older figures do not compare."""
         self.config: dict[str, Any] | None = None
         """What built this module, as plain values; the command line fills it, checkpoints carry it."""
 
@@ -133,19 +139,28 @@ class MultiTaskGAN(lightning.LightningModule):
         self._ticks = schedulers if isinstance(schedulers, list) else [schedulers]
 
     @property
-    def movers(self) -> list[Mover]:
-        """Who moves each player, in the order of the players."""
-        return list(self._movers.values())
+    def movers(self) -> dict[str, Mover]:
+        """Who moves each player."""
+        return self._movers
 
     @property
-    def schedules(self) -> list[Any]:
-        """The learning-rate schedules, which are stepped once a batch."""
-        return list(self._ticks)
+    def schedules(self) -> dict[str, Any]:
+        """The learning-rate schedules by player, which are stepped once a batch."""
+        return dict(zip(self._schedulers, self._ticks, strict=True))
+
+    def as_configured(self, player: str) -> tuple[torch.optim.Optimizer, Any]:
+        """A new optimizer of a player, and its schedule or None, as they were at the first step."""
+        optimizer = self._optimizers[player](self.game.players[player].parameters())
+        return optimizer, self._schedulers[player](optimizer) if player in self._schedulers else None
 
     def on_train_start(self) -> None:
         """The optimizers' state is restored by now."""
         for mover in self._movers.values():
             mover.settle()
+
+    def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
+        """A run that had ended goes on."""
+        self.ended = None
 
     def training_step(self, batch: Batch, batch_idx: int) -> None:
         """One batch, images as uint8, through all due phases; counted as one step, whatever moved."""
@@ -186,7 +201,10 @@ class MultiTaskGAN(lightning.LightningModule):
         torch.clear_autocast_cache()
         for name, value in losses.items():
             self.losses[f"{phase.name}/{name}"] = value
-        self._observe([*observed, {f"gradient_norm/{phase.player}": torch.stack([mover.norm, mover.norm * 0 + 1])}])
+        if self.global_step % vital_signs.EVERY == 0:
+            norm = mover.norm()
+            observed.append({f"gradient_norm/{phase.player}": torch.stack([norm, torch.ones_like(norm)])})
+        self._observe(observed)
 
     def _observe(self, parts: Sequence[Mapping[str, Tensor]]) -> None:
         """Add up what a phase has observed; numbers that are not finite count nothing."""
@@ -283,6 +301,7 @@ class MultiTaskGAN(lightning.LightningModule):
         stored = checkpoint[KEY]
         self.figures = dict(stored["figures"])
         self.watch.load_state_dict(stored["watch"])
+        self.ended = stored["ended"]
         self.losses = self._of_this_rank(stored["losses"], self.dtype)
         self.observed = self._of_this_rank(stored["observed"], torch.float32)
         before, now = ((config or {}).get("optimizers", {}) for config in (stored["config"], self.config))

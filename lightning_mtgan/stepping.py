@@ -28,8 +28,7 @@ class Mover:
     def __init__(self, parameters: Iterable[nn.Parameter], optimizer: Optimizer, max_norm: float | None = None) -> None:
         self.gradients = FlatGradients(parameters, num_notes=2)
         self.optimizer, self.max_norm = optimizer, max_norm
-        self.norm = self.gradients.notes.new_zeros(())
-        """Norm of the last averaged gradient, before it was clipped."""
+        self._norm: Tensor | None = None
         self._has_stepped = False
 
     def settle(self) -> None:
@@ -55,6 +54,10 @@ class Mover:
             for key, value in kept.items():
                 if isinstance(value, Tensor):
                     yield f"{names[id(parameter)]}.{key}", value
+
+    def norm(self) -> Tensor:
+        """The norm of the last averaged gradient, before it was clipped; a scalar."""
+        return self._norm if self._norm is not None else self.gradients.norm()
 
     def begin(self) -> None:
         """Forget the gradients of the last turn."""
@@ -82,9 +85,7 @@ class Mover:
             notes[STOP] = 1
         self.gradients.average(parts)
         if self.max_norm is not None:
-            self.norm = nn.utils.clip_grad_norm_(self.parameters, self.max_norm)
-        else:
-            self.norm = self.gradients.norm()
+            self._norm = nn.utils.clip_grad_norm_(self.parameters, self.max_norm)
         leave_out = notes[BAD] != 0
         if self._has_stepped:
             step_unless(self.optimizer, leave_out)

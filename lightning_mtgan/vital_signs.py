@@ -7,7 +7,10 @@ from torch import Tensor
 
 from lightning_mtgan import distributed
 
-EVERY = 10
+EVERY = 5
+"""Steps between two readings of signals."""
+
+PAIRS_EVERY = 10
 """Steps between two readings of signals that compare images with each other, whose features must be gathered."""
 
 

@@ -214,10 +214,9 @@ def test_a_class_that_breaks_down_is_named(jury: Jury) -> None:
     fake.wanted["green"] = torch.where(is_eight, 3, fake.wanted["green"])
     figures = measure(fake, real, data.spec.tasks, protocol(5000, num_neighbour_images=2000), jury)
     found = breakdowns(figures)
-    assert [(one.task, one.name) for one in found] == [("green", "3"), ("green", "8")]
+    assert [(one.task, one.name) for one in found] == [("green", "3")]
     assert "green 3 breaks down: task_accuracy" in str(found[0])
-    assert figures["recall/green/8"] == 0
-    assert "fid/green/8" not in figures  # nothing was asked for
+    assert not any(name.endswith("/green/8") for name in figures)  # nothing was asked for
     assert figures["fid/green/3"] > 5 * figures["fid/green/4"]
 
 
@@ -238,9 +237,11 @@ def test_kid_stands_in_where_a_class_has_too_few_images(jury: Jury) -> None:
 def test_a_generator_that_cannot_be_asked_is_judged_by_what_it_shows(jury: Jury) -> None:
     fake, real = judged(jury, "train", 2000), Reference(judged(jury, "reference", 2000))
     fake.wanted = {name: target.flip(0) for name, target in fake.wanted.items()}
-    figures = measure(fake, real, StackedDigits().spec.tasks, protocol(2000), jury, obeys=False)
-    assert figures["task_accuracy/red/4"] == 1
+    figures = measure(
+        fake, real, StackedDigits().spec.tasks, protocol(2000, num_neighbour_images=1000), jury, obeys=False
+    )
     assert figures["recall/red/4"] > 0.5
+    assert "task_accuracy/red/4" not in figures  # it would be 1 by construction
 
 
 def test_copies_and_duplicates_are_found(jury: Jury) -> None:

@@ -32,6 +32,7 @@ HEALTHY = {
     "signal/r_t": 0.65,
     "signal/diversity": 0.8,
     "skipped/generator": 0.0,
+    "in_a_row/generator": 0.0,
     "fid": 40.0,
     "recall": 0.9,
     "coverage": 0.95,
@@ -47,7 +48,7 @@ HEALTHY = {
 }
 CASES: list[tuple[Rule, dict[str, float], int, str]] = [
     (Divergence(), {"gradient_norm/generator": 50.0}, 1, "gradient of the generator has norm 50, 100 times"),
-    (Divergence(), {"gradient_norm/generator": float("nan")}, 1, "gradient of the generator"),
+    (Divergence(), {"in_a_row/generator": 3.0}, 1, "3 steps in a row of phase generator were left out"),
     (Divergence(), {"skipped/generator": 4.0}, 1, "4 steps of phase generator were left out"),
     (Divergence(), {"fid": 900.0}, 1, "FID is 900, its best was 40"),
     (Deterioration(), {"fid": 90.0}, 1, "FID is 90, its best was 40"),
@@ -89,15 +90,24 @@ def test_each_rule_speaks_of_its_fault_alone(rule: Rule, change: dict[str, float
 
 def test_a_class_that_is_learned_later_is_no_alarm() -> None:
     history = History()
-    late = HEALTHY | {"task_accuracy/red/3": 0.4}
-    history.observe(late)
-    assert ModeDropping().evidence(history) is None
-    history.observe(late)
+    for accuracy in (0.2, 0.3, 0.4, 0.5):  # it gets better
+        history.observe(HEALTHY | {"task_accuracy/red/3": accuracy})
+        assert ModeDropping().evidence(history) is None
+    for _ in range(2):
+        history.observe(HEALTHY | {"task_accuracy/red/3": 0.5})
     assert "red 3 breaks down" in str(ModeDropping().evidence(history))
     history.observe(HEALTHY)
     assert ModeDropping().evidence(history) is None
-    history.observe(late)  # now it has worked
+    history.observe(HEALTHY | {"task_accuracy/red/3": 0.4})  # now it has worked
     assert "red 3 breaks down" in str(ModeDropping().evidence(history))
+
+
+def test_what_a_measurement_leaves_out_is_forgotten() -> None:
+    history = History()
+    history.observe(HEALTHY | {"overfitting": 0.9})
+    history.observe({"fid": 40.0}, gone={"overfitting"})
+    history.observe({"signal/r_t": 0.95})
+    assert DiscriminatorOverfitting().evidence(history) is None
 
 
 def test_an_explosion_does_not_become_usual() -> None:
@@ -131,8 +141,8 @@ def learning_rates(run: Path) -> list[float]:
 def test_a_warning_is_said_once(train: Train, capsys: pytest.CaptureFixture[str]) -> None:
     run = train(*MEASURED, "--trainer.max_steps=30", spike(12))
     (told,) = verdicts(run)
-    assert (told["step"], told["verdict"], told["reaction"]) == (15, "divergence", "none")
-    assert "gradient of the discriminator" in str(told["evidence"])
+    assert (told["step"], told["verdict"], told["reaction"]) == (20, "divergence", "none")
+    assert "gradient of the" in str(told["evidence"])
     assert capsys.readouterr().out.count("divergence") == 1
     assert "divergence" in (run / "metrics.csv").read_text()
 
@@ -145,23 +155,84 @@ def test_a_rollback_takes_up_the_best_state_at_lower_learning_rates(
     train: Train, capsys: pytest.CaptureFixture[str]
 ) -> None:
     roll = "--guard.reaction=lightning_mtgan.callbacks.RollBack"
-    schedule = {"class_path": "torch.optim.lr_scheduler.LambdaLR", "init_args": {"lr_lambda": "tests.test_guard.fall"}}
-    run = train(*MEASURED, "--trainer.max_steps=15", spike(12), roll)
-    assert learning_rates(run)[0] == pytest.approx(1.5)  # the spike; the rollback waits for the next step
-    run = train(*MEASURED, "--trainer.max_steps=16", roll, "--ckpt_path=last")
+    run = train(*MEASURED, "--trainer.max_steps=21", spike(12), roll)
     assert "rollback 1 of 3: back to the state of step 10" in capsys.readouterr().out
     assert learning_rates(run) == [pytest.approx(0.0015 / 2)] * 2
-    assert schedule
     best = torch.load(run / "checkpoints" / "best.ckpt", weights_only=True)
     last = torch.load(run / "checkpoints" / "last.ckpt", weights_only=True)
     steps = [next(iter(content["optimizer_states"][0]["state"].values()))["step"] for content in (best, last)]
     assert [int(step) for step in steps] == [10, 11]
-    assert last["global_step"] == 16
+    assert last["global_step"] == 21
     assert [told["verdict"] for told in verdicts(run)] == ["divergence", "healthy"]
 
 
-def fall(step: int) -> float:
-    return 0.9**step
+def test_a_rollback_lowers_the_rates_of_a_cycle_and_of_a_changed_configuration(train: Train) -> None:
+    roll = "--guard.reaction=lightning_mtgan.callbacks.RollBack"
+    cycle = {"class_path": "torch.optim.lr_scheduler.OneCycleLR", "init_args": {"max_lr": 0.01, "total_steps": 100}}
+    schedules = f"--model.schedulers={json.dumps({'generator': cycle})}"
+    straight = train(*MEASURED, "--trainer.max_steps=23", schedules, runs="straight")
+    rolled = train(*MEASURED, "--trainer.max_steps=23", schedules, spike(12), roll, runs="rolled")
+    assert learning_rates(rolled)[1] == pytest.approx(learning_rates(straight)[1] / 2)
+    train(*MEASURED, "--trainer.max_steps=11", roll, runs="changed")
+    lower = "--model.optimizers.discriminator.lr=1e-4"
+    changed = train(
+        *MEASURED, "--trainer.max_steps=23", lower, spike(12, 1e5), roll, "--ckpt_path=last", runs="changed"
+    )
+    assert learning_rates(changed) == [pytest.approx(1e-4 / 2), pytest.approx(0.0015 / 2)]
+
+
+def test_without_a_best_checkpoint_the_alarm_stays(train: Train) -> None:
+    roll = "--guard.reaction=lightning_mtgan.callbacks.RollBack"
+    keys = [key for key in MEASURED if "every_kimg" not in key]
+    run = train(*keys, "--fidelity.every_kimg=1.6", "--trainer.max_steps=24", spike(12), roll)
+    assert [(told["step"], told["verdict"]) for told in verdicts(run)] == [(20, "divergence")] * 2
+    assert verdicts(run)[1]["reaction"] == "no rollback: there is no best checkpoint yet"
+
+
+def test_a_damaged_best_checkpoint_ends_nothing(train: Train, launch: Callable[..., Launched], tmp_path: Path) -> None:
+    roll = "--guard.reaction=lightning_mtgan.callbacks.RollBack"
+    common = [*MEASURED, "--trainer.max_steps=23", spike(12), roll, "--checkpoints.every_kimg=0.064"]
+    launch(*common, saboteur("Kill", step=20)).wait()
+    run = newest_run(tmp_path / "runs")
+    (run / "checkpoints" / "best.ckpt").write_bytes(b"PK nothing")
+    assert train(*common, "--ckpt_path=last") == run
+    assert "no rollback" in str(verdicts(run)[1]["reaction"])
+    assert "cannot be read" in str(verdicts(run)[1]["reaction"])
+
+
+def test_numbers_that_are_not_finite_are_rolled_back_before_they_end_the_run(train: Train) -> None:
+    roll = "--guard.reaction=lightning_mtgan.callbacks.RollBack"
+    poison = saboteur("Poison", phase="generator", loss="adversarial", steps=[12, 13, 14, 15])
+    keys = [key for key in MEASURED if "log_every" not in key]
+    run = train(*keys, "--trainer.log_every_n_steps=50", "--model.max_skips=6", "--trainer.max_steps=20", poison, roll)
+    told = verdicts(run)
+    assert (told[0]["step"], told[0]["verdict"]) == (15, "divergence")
+    assert "3 steps in a row of phase generator" in str(told[0]["evidence"])
+    assert "rollback 1 of 3" in str(told[1]["reaction"])
+
+
+def test_an_owed_measurement_is_judged_when_it_is_made(train: Train, tmp_path: Path) -> None:
+    """A signal comes before the measurement of step 10; the resumed run makes it, and judges it as the straight one."""
+    rules = (
+        '--guard.rules=[{"class_path": "lightning_mtgan.guard.CollapseInCondition", "init_args": {"diversity": 99}}]'
+    )
+    common = [*MEASURED, "--trainer.max_steps=14", rules, "--guard.reaction=lightning_mtgan.callbacks.RollBack"]
+    straight = train(*common, runs="straight")
+    stopped = [*SMALL, f"--runs={tmp_path / 'parts'}", *common]
+    assert main([*stopped, saboteur("SignalBeforeEvaluation", step=10)]) == 0
+    assert main([*stopped, "--ckpt_path=last"]) == 0
+    resumed = newest_run(tmp_path / "parts")
+    assert verdicts(straight) == verdicts(resumed)
+    assert verdicts(straight)[0]["step"] == 10
+    assert farthest(weights(straight), weights(resumed)) == 0
+
+
+def test_other_measurements_on_resume_begin_anew(train: Train, capsys: pytest.CaptureFixture[str]) -> None:
+    train(*MEASURED, "--trainer.max_steps=12")
+    run = train(*MEASURED, "--trainer.max_steps=22", "--ckpt_path=last", "--fidelity.periodic.seed=5")
+    assert "resuming with other measurements" in capsys.readouterr().out
+    content = torch.load(run / "checkpoints" / "best.ckpt", weights_only=True)
+    assert content["global_step"] == 20
 
 
 def test_rollbacks_are_bounded(train: Train) -> None:
@@ -181,8 +252,8 @@ def test_a_run_with_a_rollback_resumes_to_the_same_bits(
     schedules = f"--model.schedulers={json.dumps({'generator': json.loads(schedule)})}"
     common = [*MEASURED, "--trainer.max_steps=28", roll, schedules, "--checkpoints.every_kimg=0.064"]
     straight = train(*common, spike(12), runs="straight")
-    launch(*common, spike(12), saboteur("Kill", step=15), runs="parts").wait()
-    launch(*common, spike(12), saboteur("Kill", step=21), "--ckpt_path=last", runs="parts").wait()
+    launch(*common, spike(12), saboteur("Kill", step=20), runs="parts").wait()
+    launch(*common, spike(12), saboteur("Kill", step=25), "--ckpt_path=last", runs="parts").wait()
     assert main([*SMALL, f"--runs={tmp_path / 'parts'}", *common, spike(12), "--ckpt_path=last"]) == 0
     resumed = newest_run(tmp_path / "parts")
     assert verdicts(straight) == verdicts(resumed)
@@ -210,15 +281,16 @@ def test_two_ranks_come_to_the_same_verdict_and_rollback(train: Train, launch: C
 def test_stop_ends_the_run_in_order(train: Train, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     stop = "--guard.reaction=lightning_mtgan.callbacks.Stop"
     run = train(*MEASURED, "--trainer.max_steps=40", spike(12), stop)
-    assert json.loads((run / "summary.json").read_text())["run"]["steps"] == 15
+    assert json.loads((run / "summary.json").read_text())["run"]["steps"] == 20
     (told,) = verdicts(run)
     assert told["reaction"] == "the run ends here"
     again = [*SMALL, f"--runs={tmp_path / 'runs'}", *MEASURED, "--trainer.max_steps=40", stop, "--ckpt_path=auto"]
     assert main(again) == 0
-    assert "is complete at step 15 (stopped by the collapse guard: divergence" in capsys.readouterr().out
+    assert "is complete at step 20 (stopped by the collapse guard: divergence" in capsys.readouterr().out
     (run / "summary.json").unlink()  # as if it had been killed in its final figures
-    assert main(again) == 0
-    assert json.loads((run / "summary.json").read_text())["run"]["steps"] == 15
+    for _ in range(2):  # finished, and still known to be over
+        assert main(again) == 0
+        assert json.loads((run / "summary.json").read_text())["run"]["steps"] == 20
 
 
 def test_training_until_convergence(train: Train, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -248,6 +320,12 @@ def test_training_until_convergence(train: Train, tmp_path: Path, capsys: pytest
         (["--guard.rules=[{class_path: lightning_mtgan.guard.Divergence, init_args: {fid_ration: 3}}]"], "fid_ration"),
         (["--convergence.patience_kimg=-1"], "convergence.patience_kimg is -1"),
         (["--convergence.patience_kimg=5"], "set fidelity.every_kimg above 0"),
+        (
+            ["--guard.rules=[{class_path: lightning_mtgan.guard.Divergence, init_args: {num_skipped: -3}}]"],
+            "num_skipped",
+        ),
+        (["--fidelity.evaluator.channels=[digit]"], "but the tasks of the data are red, green, blue"),
+        (['--fidelity.final={"num_images": 4}'], "num_images is 4, too few for 5 neighbours"),
         (["--fidelity.evaluator=null"], "neither evaluator nor extractor"),
         (
             [

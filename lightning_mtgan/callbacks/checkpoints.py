@@ -74,6 +74,8 @@ class Checkpoints(Checkpoint):
                 f"ranks go on from the steps {', '.join(map(str, steps))}; all machines must see the same --runs"
             )
         _require_equal_ranks(pl_module)
+        if pl_module.measures_anew:
+            self.best_fid = float("inf")
         resumed = trainer.ckpt_path  # type: ignore[attr-defined]
         run = run_folder(trainer)
         if resumed is not None and run is not None:
@@ -125,7 +127,7 @@ class Checkpoints(Checkpoint):
 
     def _is_best(self, module: MultiTaskGAN) -> bool:
         fid, module.candidate_fid = module.candidate_fid, None
-        if fid is None or fid >= self.best_fid:
+        if fid is None or fid >= self.best_fid or not module.is_sound:
             return False
         self.best_fid, self.best_kimg = fid, module.kimg
         return True

@@ -57,7 +57,9 @@ class CollapseGuard(Callback):
         self.verdicts: list[dict[str, Any]] = []
         """Every change of the verdict, in order."""
         self._trusted_from = grace_kimg
-        self._seen: tuple[Any, Any] = (None, None)
+        self._seen: tuple[Any, Any] = ({}, {})
+        self._pending: dict[str, float] = {}
+        """What was written at a step whose measurement is owed."""
 
     def state_dict(self) -> dict[str, Any]:
         """What a resumed run must know to come to the same verdicts."""
@@ -67,51 +69,77 @@ class CollapseGuard(Callback):
             "verdicts": self.verdicts,
             "trusted_from": self._trusted_from,
             "reaction": self.reaction.state_dict(),
+            "pending": self._pending,
         }
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Go on from a checkpoint."""
         self.history.load_state_dict(state_dict["history"])
         self.verdict, self.verdicts = state_dict["verdict"], list(state_dict["verdicts"])
-        self._trusted_from = state_dict["trusted_from"]
+        self._trusted_from, self._pending = state_dict["trusted_from"], dict(state_dict["pending"])
         if state_dict["reaction"].keys() == self.reaction.state_dict().keys():  # another reaction begins anew
             self.reaction.load_state_dict(state_dict["reaction"])
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Refuse a reaction that would be impossible."""
+        """Refuse a reaction that would be impossible; what was measured before is not new."""
+        assert isinstance(pl_module, MultiTaskGAN)
         self.reaction.check(trainer)
+        self._seen = (pl_module.recent, pl_module.figures)
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """What was measured before is not new."""
+        """Say what the checkpoint knew, and judge a measurement that a stopped run has left."""
         assert isinstance(pl_module, MultiTaskGAN)
-        self._seen = (pl_module.recent, pl_module.figures)
+        if pl_module.measures_anew:
+            self.history = History()
+        folder = run_folder(trainer)
+        if trainer.is_global_zero and folder is not None and (self.verdicts or (folder / FILE).exists()):
+            write_verdicts(folder / FILE, self.verdicts)
+        self._look(trainer, pl_module)
 
     def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, *_: Any) -> None:
         """Do what had to wait for the checkpoint of the step before."""
         assert isinstance(pl_module, MultiTaskGAN)
+        if pl_module.ended is not None:  # a run that was stopped goes on, so the guard may speak again
+            self.verdict = HEALTHY
         done = self.reaction.before_step(trainer, pl_module)
-        if done is not None:
+        if done is None:
+            return
+        if done.begins_anew:
             self.history.begin_anew()
             self._trusted_from = pl_module.kimg + self.grace_kimg
-            self._tell(trainer, pl_module, HEALTHY, "a new start", done)
+            self._tell(trainer, pl_module, HEALTHY, "a new start", done.words)
+        else:
+            self._tell(trainer, pl_module, self.verdict, "as before", done.words)
 
     def on_train_batch_end(self, trainer: Trainer, pl_module: LightningModule, *_: Any) -> None:
         """Judge new figures."""
         assert isinstance(pl_module, MultiTaskGAN)
-        new: dict[str, float] = {}
-        for seen, figures in zip(self._seen, (pl_module.recent, pl_module.figures), strict=True):
-            new |= figures if figures is not seen else {}
-        self._seen = (pl_module.recent, pl_module.figures)
-        if not new or pl_module.kimg < self._trusted_from:
+        self._look(trainer, pl_module)
+
+    def _look(self, trainer: Trainer, module: MultiTaskGAN) -> None:
+        (written, measured), self._seen = self._seen, (module.recent, module.figures)
+        new, gone = dict(self._pending), set()
+        if module.recent is not written:
+            new |= module.recent
+        if module.figures is not measured:
+            new |= module.figures
+            gone = measured.keys() - module.figures.keys()
+        # Ten steps left out in a row end a run, which is too soon to wait for the next figures.
+        in_a_row = {f"in_a_row/{phase}": float(count) for phase, count in module.watch.in_a_row.items()}
+        if new or max(in_a_row.values(), default=0) > 1:
+            new |= in_a_row
+        self._pending = new if module.owes_measurement else {}
+        if self._pending or not new or module.kimg < self._trusted_from:
             return
-        self.history.observe(new)
+        self.history.observe(new, gone)
         verdict, evidence = self._judge()
         if verdict == HEALTHY:
             self.history.accept()
+        module.is_sound = verdict == HEALTHY or not self.reaction.returns_to_best
         if verdict == self.verdict:
             return
-        done = self.reaction.react(trainer, pl_module, f"{verdict}: {evidence}") if verdict != HEALTHY else "none"
-        self._tell(trainer, pl_module, verdict, evidence, done)
+        done = self.reaction.react(trainer, module, f"{verdict}: {evidence}") if verdict != HEALTHY else "none"
+        self._tell(trainer, module, verdict, evidence, done)
 
     def _judge(self) -> tuple[str, str]:
         """The verdict and its evidence, from the last reading of every figure."""

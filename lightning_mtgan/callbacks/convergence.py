@@ -6,6 +6,7 @@ from typing import Any
 
 from lightning.pytorch import Callback, LightningModule, Trainer
 
+from lightning_mtgan.callbacks.fidelity import measures_every
 from lightning_mtgan.errors import UserError
 from lightning_mtgan.module import MultiTaskGAN
 
@@ -37,23 +38,32 @@ class Convergence(Callback):
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Refuse to wait for measurements that never come."""
-        every_kimg = next(c.every_kimg for c in trainer.callbacks if type(c).__name__ == "Fidelity")  # type: ignore[attr-defined]
-        if self.patience_kimg > 0 and every_kimg == 0:
+        if self.patience_kimg > 0 and measures_every(trainer) == 0:
             raise UserError("convergence.patience_kimg needs measurements; set fidelity.every_kimg above 0")
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Look at a measurement that a stopped run has left."""
+        assert isinstance(pl_module, MultiTaskGAN)
+        if pl_module.measures_anew:
+            self.best_fid, self.best_kimg = float("inf"), pl_module.kimg
+        self._look(trainer, pl_module)
 
     def on_train_batch_end(self, trainer: Trainer, pl_module: LightningModule, *_: Any) -> None:
         """Look at a measurement of this step."""
         assert isinstance(pl_module, MultiTaskGAN)
-        fid = pl_module.candidate_fid
+        self._look(trainer, pl_module)
+
+    def _look(self, trainer: Trainer, module: MultiTaskGAN) -> None:
+        fid = module.candidate_fid
         if fid is None:
             return
         if fid < self.best_fid * (1 - self.least_gain):
-            self.best_fid, self.best_kimg = fid, pl_module.kimg
-        elif self.patience_kimg > 0 and pl_module.kimg - self.best_kimg >= self.patience_kimg - 1e-9:
+            self.best_fid, self.best_kimg = fid, module.kimg
+        elif self.patience_kimg > 0 and module.kimg - self.best_kimg >= self.patience_kimg - 1e-9:
             trainer.should_stop = True
-            pl_module.ended = (
+            module.ended = (
                 f"converged: for {self.patience_kimg:g} kimg no FID was below {self.best_fid:.4g}, that of "
                 f"{self.best_kimg:g} kimg"
             )
             if trainer.is_global_zero:
-                print(f"step {trainer.global_step}: {pl_module.ended}")
+                print(f"step {trainer.global_step}: {module.ended}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,7 @@ from lightning_mtgan.evaluation import (
     require_enough,
 )
 from lightning_mtgan.module import MultiTaskGAN
+from lightning_mtgan.types import TaskKind
 
 
 class Fidelity(Callback):
@@ -67,14 +69,19 @@ class Fidelity(Callback):
         self._cache = Path(cache) if cache is not None else None
         self._measurement: Measurement | None = None
         self._is_owed = False
+        self._way_before: str | None = None
 
     def state_dict(self) -> dict[str, Any]:
-        """Whether this step's measurement was abandoned because the run had to stop."""
-        return {"is_owed": self._is_owed}
+        """Whether this step's measurement was abandoned because the run had to stop, and how it is measured."""
+        return {"is_owed": self._is_owed, "way": self._way()}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Remember what is owed."""
-        self._is_owed = state_dict["is_owed"]
+        self._is_owed, self._way_before = state_dict["is_owed"], state_dict["way"]
+
+    def _way(self) -> str:
+        extractor = self.jury.extractor
+        return f"{extractor.get_name()} {extractor.checksum}, {self.periodic}"
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Refuse a split that the data does not have, before anything trains."""
@@ -83,6 +90,11 @@ class Fidelity(Callback):
             if protocol.split not in splits:
                 raise UserError(f"fidelity: the data has no split `{protocol.split}`; it has {', '.join(splits)}")
             require_enough(len(trainer.datamodule.dataset(protocol.split)), protocol)  # type: ignore[attr-defined]
+            if protocol.num_images <= protocol.num_neighbours:
+                raise UserError(
+                    f"fidelity: num_images is {protocol.num_images}, too few for {protocol.num_neighbours} neighbours; "
+                    "raise it"
+                )
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Refuse networks that cannot judge these images, before anything trains."""
@@ -90,7 +102,8 @@ class Fidelity(Callback):
         data = trainer.datamodule  # type: ignore[attr-defined]
         image = data.dataset(self.final.split)[torch.arange(2)]["image"].to(pl_module.device)
         try:
-            self.jury.to(pl_module.device)(image)
+            with torch.no_grad():
+                _, shown = self.jury.to(pl_module.device)(image)
         except UserError:
             raise
         except Exception as error:
@@ -101,8 +114,22 @@ class Fidelity(Callback):
                 f"fidelity: {names} cannot judge images of shape {tuple(image.shape[1:])} "
                 f"({' '.join(str(error).split())[:120]}); name one made for this data"
             ) from error
+        self._require_judgement(shown, pl_module)
+        if self._way_before not in (None, self._way()):
+            pl_module.measures_anew = True
+            if trainer.is_global_zero:
+                print("resuming with other measurements; the best FID and the guard's memory begin anew")
         leaves_traces = run_folder(trainer) is not None
         self._measurement = Measurement(self.jury, data, pl_module.game, self._cache if leaves_traces else None)
+
+    def _require_judgement(self, shown: Mapping[str, Any], module: MultiTaskGAN) -> None:
+        """An evaluator of other tasks would leave all of them unjudged, and nobody would notice."""
+        asked = [task.name for task in module.game.spec.tasks if task.kind is not TaskKind.CONSTRAINT]
+        if self.jury.evaluator is not None and asked and not set(asked) & set(shown):
+            raise UserError(
+                f"fidelity.evaluator judges {', '.join(shown)}, but the tasks of the data are {', '.join(asked)}; name "
+                "one made for this data, or null"
+            )
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Make up for the measurement that a stopped run has left out."""
@@ -120,9 +147,9 @@ class Fidelity(Callback):
         try:
             self.run(trainer, module, self.periodic)
         except Abandoned:
-            self._is_owed = module.watch.stop = True
+            self._is_owed = module.watch.stop = module.owes_measurement = True
         else:
-            self._is_owed = False
+            self._is_owed = module.owes_measurement = False
             module.candidate_fid = module.figures["fid"]
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -156,3 +183,9 @@ class Fidelity(Callback):
             logger.log_metrics(row, step=module.global_step)
         keep_protocol(trainer, facts)
         log_classes(trainer, figures, module.global_step)
+
+
+def measures_every(trainer: Trainer) -> float:
+    """Thousands of images between two measurements of a training; 0 for none."""
+    found = [one.every_kimg for one in trainer.callbacks if isinstance(one, Fidelity)]  # type: ignore[attr-defined]
+    return found[0] if found else 0.0

@@ -46,5 +46,5 @@ def write_or_say(folder: Path) -> None:
     """Write the page; a page that cannot be written is no reason to end a training."""
     try:
         write_page(folder)
-    except OSError as error:
-        print(f"{folder / 'index.html'} cannot be written ({error.strerror}); the run goes on")
+    except Exception as error:
+        print(f"{folder / 'index.html'} cannot be written ({error}); the run goes on")

@@ -19,6 +19,12 @@ from lightning_mtgan.types import TaskKind, TaskSpec
 SAMPLES_PER_DIMENSION = 5
 """A class with fewer images for each feature dimension is judged by KID, whose bias does not depend on their number."""
 
+BALLS_PER_NEIGHBOUR = 5
+"""A class with fewer images for each of the k neighbours, on either side, has no recall."""
+
+LEAST_ANSWERS = 30
+"""A class that was asked for less often has no accuracy: its error would be taken for a breakdown."""
+
 FAMILIES = ("fid", "kid", "recall", "task_accuracy")
 """The figures that a class may have."""
 
@@ -45,7 +51,7 @@ def class_figures(
             continue
         for label in range(task.size):
             mine = (shown[task.name] == label).nonzero()[:, 0]
-            for name, value in _one_class(fake, real, task, label, mine, protocol):
+            for name, value in _one_class(fake, real, task, label, mine, protocol, obeys):
                 figures[f"{name}/{task.name}/{class_name(task, label)}"] = value
     return figures
 
@@ -56,7 +62,7 @@ def class_name(task: TaskSpec, label: int) -> str:
 
 
 def _one_class(
-    fake: Judged, real: Reference, task: TaskSpec, label: int, mine: Tensor, protocol: Protocol
+    fake: Judged, real: Reference, task: TaskSpec, label: int, mine: Tensor, protocol: Protocol, obeys: bool
 ) -> Iterator[tuple[str, float]]:
     features, others = fake.features[mine], real.features[real.members(task.name, label)]
     least = min(len(features), len(others))
@@ -65,16 +71,14 @@ def _one_class(
     elif least >= 2:
         yield "kid", kid(features, others, 1, min(least, protocol.kid_subset_size))
     near = [rows[rows < protocol.num_neighbour_images] for rows in (mine, real.members(task.name, label))]
-    if len(near[1]) > 0:
+    if min(len(rows) for rows in near) >= BALLS_PER_NEIGHBOUR * protocol.num_neighbours:
         yield "recall", _recall(fake.features[near[0]], real.features[near[1]], protocol.num_neighbours)
-    if task.name in fake.predictions and len(mine) > 0:
+    if obeys and task.name in fake.predictions and len(mine) >= LEAST_ANSWERS:
         yield "task_accuracy", (fake.predictions[task.name][mine] == label).double().mean().item()
 
 
 def _recall(fake: Tensor, real: Tensor, k: int) -> float:
-    """The share of real images inside some fake's ball; 0 with too few fakes for a ball."""
-    if len(fake) <= k:
-        return 0.0
+    """The share of real images inside some fake's ball."""
     return (distances(real, fake) < radius(fake, k)).any(1).double().mean().item()
 
 
@@ -111,28 +115,42 @@ class Breakdown:
         )
 
 
-def breakdowns(
-    figures: Mapping[str, float], accuracy_gap: float = 0.3, recall_share: float = 0.5, distance_ratio: float = 8.0
-) -> list[Breakdown]:
-    """The classes that break down while the others of their task work, the worst figure of each first found.
+@dataclass(frozen=True)
+class Limits:
+    """How much worse than the median of its task a class may be.
+
+    Args:
+        accuracy_gap: Its task accuracy, below the median.
+        recall_share: Its recall, as a share of the median.
+        distance_ratio: Its FID, in medians.
+    """
+
+    accuracy_gap: float = 0.3
+    recall_share: float = 0.5
+    distance_ratio: float = 8.0
+
+    def broken(self, value: float, typical: float) -> dict[str, bool]:
+        """Whether a value is a breakdown, by the figure that it is of, in the order in which they count."""
+        return {
+            "task_accuracy": value < typical - self.accuracy_gap,
+            "recall": value < typical * self.recall_share,
+            "fid": value > typical * self.distance_ratio,
+        }
+
+
+def breakdowns(figures: Mapping[str, float], limits: Limits = Limits()) -> list[Breakdown]:
+    """The classes that break down while the others of their task work, by the first figure that shows it.
 
     Args:
         figures: Every figure by its name.
-        accuracy_gap: A class breaks down when its task accuracy is this much below the median.
-        recall_share: ... when its recall is below this share of the median.
-        distance_ratio: ... when its FID is this many times the median.
+        limits: What is a breakdown.
     """
     found: dict[tuple[str, str], Breakdown] = {}
-    for figure in ("task_accuracy", "recall", "fid"):
+    for figure in limits.broken(0.0, 0.0):
         for task, values in by_task(figures, figure).items():
             typical = statistics.median(values.values())
             for name, value in values.items():
-                broken = {
-                    "task_accuracy": value < typical - accuracy_gap,
-                    "recall": value < typical * recall_share,
-                    "fid": value > typical * distance_ratio,
-                }[figure]
-                if broken and len(values) > 2:
+                if limits.broken(value, typical)[figure] and len(values) > 2:
                     found.setdefault((task, name), Breakdown(task, name, figure, value, typical))
     return list(found.values())
 

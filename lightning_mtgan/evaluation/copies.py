@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import torch
 from torch import Tensor
 
 from lightning_mtgan.evaluation.judging import Judged
@@ -42,7 +43,9 @@ def memorisation(fake: Tensor, train: Tensor, held_out_distance: Tensor) -> dict
         held_out_distance: Distance of each held-out image to its nearest training image, (K,).
     """
     distance = nearest(fake, train)
-    nearer = (distance[:, None] < held_out_distance).double() + 0.5 * (distance[:, None] == held_out_distance)
+    held_out = held_out_distance.sort().values
+    farther = [len(held_out) - torch.searchsorted(held_out, distance, right=right) for right in (False, True)]
+    nearer = (farther[0] + farther[1]).double() / (2 * len(held_out))  # equal distances count half
     return {
         "memorisation": nearer.mean().item(),
         "copy_distance": (distance.median() / held_out_distance.median().clamp(min=1e-12)).item(),

@@ -14,7 +14,7 @@ from lightning_mtgan.evaluation.frechet import Gaussian, frechet_distance
 from lightning_mtgan.evaluation.judging import Judged, Jury
 from lightning_mtgan.evaluation.mind import monge_inception_distance
 from lightning_mtgan.evaluation.modes import count_modes, modes_kl_floor
-from lightning_mtgan.evaluation.neighbours import distances, neighbourhood, smallest
+from lightning_mtgan.evaluation.neighbours import neighbourhood, radius
 from lightning_mtgan.evaluation.protocol import Protocol, require_enough
 from lightning_mtgan.evaluation.reference import Reference
 from lightning_mtgan.tasks import make_tasks
@@ -80,7 +80,7 @@ def measure(
 
 def inception_score(fake: Judged, jury: Jury) -> dict[str, float]:
     """The Inception Score, Salimans et al. 2016 (arXiv:1606.03498), of an extractor that has classes."""
-    device = next(jury.extractor.parameters()).device
+    device = next((parameter.device for parameter in jury.extractor.parameters()), torch.device("cpu"))
     with torch.no_grad():
         logits = jury.extractor.logits(fake.features.to(device))
     if logits is None or len(logits) < NUM_SPLITS:
@@ -94,11 +94,9 @@ def neighbour_figures(fake: Judged, real: Reference, protocol: Protocol) -> dict
     ours, theirs = fake.features[:count], real.features[:count]
     if len(ours) <= k:
         return {}
-    apart = distances(ours, ours)
-    hood = neighbourhood(ours, theirs, smallest(apart, k + 1), real.radius(len(theirs), k), k)
+    hood = neighbourhood(ours, theirs, radius(ours, k), real.radius(len(theirs), k), k)
     same = min(len(ours), len(theirs))
-    nearest_fake = smallest(apart[:same, :same], 2)
-    return hood.figures() | {"duplicates": duplicates(nearest_fake, real.radius(same, 1))}
+    return hood.figures() | {"duplicates": duplicates(radius(ours[:same], 1), real.radius(same, 1))}
 
 
 def mode_figures(fake: Judged, tasks: Sequence[TaskSpec]) -> dict[str, float]:

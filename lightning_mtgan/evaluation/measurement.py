@@ -83,7 +83,8 @@ class Measurement:
         return figures, describe(protocol, len(real.features), self.jury, self.data.splits, game.device)
 
     def _looks_for_copies(self, protocol: Protocol) -> bool:
-        return protocol.num_copy_images > 0 and "held_out" in self.data.splits
+        has_held_out = "held_out" in self.data.splits and len(self.data.dataset("held_out")) > 0
+        return protocol.num_copy_images > 0 and has_held_out
 
     def _reference(self, split: str, num_images: int, leave: Leave) -> Reference | None:
         images = self.data.dataset(split)

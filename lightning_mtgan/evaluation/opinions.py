@@ -41,7 +41,7 @@ def ask(game: Game, source: Source, num_images: int, leave: Callable[[], bool] =
             "targets": {name: target.to(image.device) for name, target in targets.items()},
         }
         realism, heads = game.judge(batch)  # type: ignore[arg-type]
-        known = {} if realism is None else {"": realism.double()}
+        known = {} if realism is None else {"": realism.cpu().double()}
         return {"realism": known, "heads": {n: h.float() for n, h in heads.items()}, "targets": targets}
 
     rows = in_batches(source, num_images, work, game.device, leave)

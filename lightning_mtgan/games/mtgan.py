@@ -183,12 +183,14 @@ class MTGAN(Game):
     def _observed(
         self, features: Tensor, logits: Tensor, targets: Mapping[str, Tensor], step: int
     ) -> dict[str, Tensor]:
+        if step % vital_signs.EVERY:
+            return {}
         (real, fake), compares = logits.chunk(2), self.adversarial.compares_with_real
         seen = {
             "signal/margin": vital_signs.margin(real, fake),
             "signal/r_t": vital_signs.sign_of_real(real, fake, compares),
         }
-        if step % vital_signs.EVERY == 0:
+        if step % vital_signs.PAIRS_EVERY == 0:
             real_features, fake_features = features.chunk(2)
             condition = condition_numbers(targets, self.spec.tasks if self.obeys else ())
             if condition is None:

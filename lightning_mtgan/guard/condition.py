@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 from lightning_mtgan.guard.history import History
@@ -32,7 +33,7 @@ class CollapseInCondition(Rule):
                 f"images of one condition lie {readings[-1]:.2g} times as far apart as real ones in the "
                 "discriminator's features: the latent has hardly any effect"
             )
-        if (value := history.now.get("diversity", 1.0)) < self.diversity:
+        if (value := history.now.get("diversity", math.inf)) < self.diversity:
             return f"images of one condition lie {value:.2g} times as far apart as real ones"
         if (value := history.now.get("duplicates", 0.0)) > self.duplicates:
             return f"{value:.0%} of the generated images have a near-duplicate, of real ones 1 % have"

@@ -14,7 +14,7 @@ class Divergence(Rule):
 
     Args:
         gradient_ratio: A player's mean gradient norm over its usual one.
-        num_skipped: Steps left out between two readings because their numbers were not finite.
+        num_skipped: Steps left out in a row, or between two readings, as their numbers were not finite.
         fid_ratio: FID over the best so far.
     """
 
@@ -28,7 +28,10 @@ class Divergence(Rule):
         return self._skipped(history) or self._gradients(history) or self._fid(history)
 
     def _skipped(self, history: History) -> str | None:
-        for name in history.now:
+        for name, count in history.now.items():
+            if name.startswith("in_a_row/") and count >= self.num_skipped:
+                phase = name.partition("/")[2]
+                return f"{count:.0f} steps in a row of phase {phase} were left out, their numbers not finite"
             if name.startswith("skipped/") and len(counts := history.last(name, 2)) == 2:
                 new = counts[1] - counts[0]
                 if new >= self.num_skipped:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from lightning_mtgan.evaluation.classes import Breakdown, breakdowns
+from lightning_mtgan.evaluation.classes import Breakdown, Limits, breakdowns
 from lightning_mtgan.guard.history import History
 from lightning_mtgan.guard.rule import Rule
 
@@ -13,14 +13,14 @@ from lightning_mtgan.guard.rule import Rule
 class ModeDropping(Rule):
     """Recall, coverage or the number of modes falls, or one class of a task breaks down while the others work.
 
-    A class that has worked before is an alarm at once; one that never has, in the second measurement
-    in a row: some classes are learned later than others.
+    A class that has worked before is an alarm at once; one that never has, in the third measurement in
+    a row that does not improve it: some classes are learned later than others.
 
     Args:
         share: Of the best value so far, below which recall, coverage or modes are an alarm.
-        accuracy_gap: How far a class's task accuracy may lie below the median of its task.
-        recall_share: Of the median recall of its task, below which a class breaks down.
-        distance_ratio: Times the median FID of its task, above which a class breaks down.
+        accuracy_gap: See ``Limits``.
+        recall_share: See ``Limits``.
+        distance_ratio: See ``Limits``.
     """
 
     share: float = 0.75
@@ -35,27 +35,25 @@ class ModeDropping(Rule):
             value, best = history.now.get(name), history.highest.get(name, 0.0)
             if value is not None and value < self.share * best:
                 return f"{name} has fallen to {value:.3g}, it was {best:.3g}"
-        found = breakdowns(history.now, self.accuracy_gap, self.recall_share, self.distance_ratio)
-        found = [broken for broken in found if self._counts(broken, history)]
+        limits = Limits(self.accuracy_gap, self.recall_share, self.distance_ratio)
+        found = [broken for broken in breakdowns(history.now, limits) if _counts(broken, limits, history)]
         if not found:
             return None
         more = f" (and {len(found) - 1} more)" if len(found) > 1 else ""
         return f"{found[0]}{more}"
 
-    def _counts(self, broken: Breakdown, history: History) -> bool:
-        """Whether the class has worked before, or did not in the measurement before, either."""
-        name = f"{broken.figure}/{broken.task}/{broken.name}"
-        readings = history.last(name, 2)
-        has_worked = not self._is_broken(broken, self._best(broken.figure, name, history))
-        return has_worked or (len(readings) == 2 and all(self._is_broken(broken, value) for value in readings))
 
-    def _best(self, figure: str, name: str, history: History) -> float:
-        return (history.lowest if figure == "fid" else history.highest)[name]
+def _counts(broken: Breakdown, limits: Limits, history: History) -> bool:
+    """Whether the class has worked before, or does not in three measurements without getting better."""
+    name = f"{broken.figure}/{broken.task}/{broken.name}"
 
-    def _is_broken(self, broken: Breakdown, value: float) -> bool:
-        """Whether a value would be a breakdown beside what is typical now."""
-        return {
-            "task_accuracy": value < broken.typical - self.accuracy_gap,
-            "recall": value < broken.typical * self.recall_share,
-            "fid": value > broken.typical * self.distance_ratio,
-        }[broken.figure]
+    def is_broken(value: float) -> bool:
+        return limits.broken(value, broken.typical)[broken.figure]
+
+    if not (is_broken(history.lowest[name]) and is_broken(history.highest[name])):
+        return True
+    readings = history.last(name, 3)
+    if not readings or not all(is_broken(value) for value in readings):
+        return False
+    gain = readings[-1] - readings[0]
+    return (-gain if broken.figure == "fid" else gain) <= 0.1 * abs(readings[0])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from statistics import median
 from typing import Any
 
@@ -22,9 +22,15 @@ class History:
         self.highest: dict[str, float] = {}
         self._new: dict[str, float] = {}
 
-    def observe(self, figures: Mapping[str, float]) -> None:
-        """Take in what was measured or written at one step."""
+    def observe(self, figures: Mapping[str, float], gone: Collection[str] = ()) -> None:
+        """Take in what was measured or written at one step.
+
+        Args:
+            figures: The readings by name.
+            gone: Figures that a measurement no longer has, so that their last reading says nothing.
+        """
         self._new = dict(figures)
+        self.now = {name: value for name, value in self.now.items() if name not in gone}
         self.now |= figures
         for name, value in figures.items():
             _append(self.readings, name, value)
