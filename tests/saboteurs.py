@@ -195,7 +195,7 @@ class Witness(Callback):
 
 
 class Traffic(Callback):
-    """Counts what this rank hands to torch.distributed in four steps in the middle.
+    """Counts what this rank hands to torch.distributed in four steps in the middle, none of them a tenth one.
 
     Every collective of Python and of DDP goes through the process group's own methods, which the
     profiler sees wherever they are called from.

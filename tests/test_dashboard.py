@@ -57,7 +57,11 @@ def sent(trainer: SimpleNamespace) -> wandb_records.WandbRun:
 
 def test_every_panel_finds_its_data_in_an_offline_run(launch: Callable[..., Launched]) -> None:
     launched = launch(
-        "--trainer.max_steps=3", "--trainer.log_every_n_steps=2", "--samples.every_kimg=0.064", "--wandb=offline"
+        "--trainer.max_steps=3",
+        "--trainer.log_every_n_steps=2",
+        "--samples.every_kimg=0.064",
+        "--wandb=offline",
+        '--fidelity.final={"num_images": 600, "num_neighbour_images": 600, "kid_subsets": 2}',
     )
     assert launched.wait() == [0], launched.text()
     run = newest_run(launched.runs)

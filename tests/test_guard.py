@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -273,6 +274,11 @@ def test_two_ranks_come_to_the_same_verdict_and_rollback(train: Train, launch: C
         (v["step"], v["verdict"]) for v in verdicts(one)
     ]
     assert farthest(weights(one), weights(newest_run(two.runs))) < 1e-9
+    tables = [list(csv.DictReader((r / "metrics.csv").read_text().splitlines())) for r in (one, newest_run(two.runs))]
+    for name in ("signal/margin", "signal/r_t", "signal/diversity", "gradient_norm/generator"):
+        read = [[float(row[name]) for row in rows[:3] if row[name]] for rows in tables]  # before numbers explode
+        assert read[0]
+        assert read[0] == pytest.approx(read[1], rel=1e-5), name
     figures = [json.loads((run / "summary.json").read_text())["figures"] for run in (one, newest_run(two.runs))]
     for name in ("fid", "kid", "mind", "inception_score", "recall", "coverage", "overfitting", "memorisation"):
         assert figures[0][name] == pytest.approx(figures[1][name], rel=1e-3), name

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
+from lightning_mtgan import vital_signs
 from lightning_mtgan.losses import (
     AdversarialLoss,
     Hinge,
@@ -81,3 +82,18 @@ def test_data_to_data_cross_entropy_equals_a_naive_reference() -> None:
         down = sum(math.exp(max(float(f[i] @ f[j]) - (1 - margin), 0) / temperature) for j in range(6) if y[j] != y[i])
         total += -math.log(up / (up + down))
     assert data_to_data_cross_entropy(f, v, y, margin, temperature).item() == pytest.approx(total / 6, rel=1e-5)
+
+
+def test_vital_signs_by_hand() -> None:
+    torch.manual_seed(0)
+    real, fake, condition = torch.randn(12, 4), torch.randn(12, 4) * 0.5, torch.randint(3, (12,))
+    sums = vital_signs.distance_within(real, fake, condition)
+    for rows, total in ((fake, sums[0]), (real, sums[1])):
+        naive = sum(
+            float((rows[i] - rows[j]).norm()) for i in range(12) for j in range(i) if condition[i] == condition[j]
+        )
+        assert float(total) == pytest.approx(naive, rel=1e-4)
+    assert vital_signs.margin(real[:, 0], fake[:, 0])[0] == pytest.approx(float((real - fake)[:, 0].mean()), rel=1e-5)
+    logits = torch.tensor([1.0, 2.0, -1.0, 3.0])
+    assert vital_signs.sign_of_real(logits, torch.full((4,), 1.5), compares=False).tolist() == [0.5, 1.0]
+    assert vital_signs.sign_of_real(logits, torch.full((4,), 1.5), compares=True).tolist() == [0.0, 1.0]

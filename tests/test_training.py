@@ -155,4 +155,4 @@ def test_resume_on_a_gpu_is_bit_exact_with_deterministic_kernels(train: Train) -
 @pytest.mark.parametrize("fused", [True, False])
 def test_a_step_never_waits_for_the_gpu(train: Train, fused: bool) -> None:
     keys = [f"--model.optimizers.{player}.fused={str(fused).lower()}" for player in ("discriminator", "generator")]
-    train("--trainer.accelerator=gpu", "--trainer.max_steps=9", *keys, saboteur("NoWaiting", first=2, last=4))
+    train("--trainer.accelerator=gpu", "--trainer.max_steps=14", *keys, saboteur("NoWaiting", first=2, last=11))
