@@ -1,5 +1,7 @@
 """Does a rollback save a run? The main job, undisturbed, and with the discriminator's learning rate x 20 in the middle.
 
+Measurements come every 24 kimg: a rollback loses what was trained since the best of them.
+
 python benchmarks/rollback.py                  # about 25 minutes on 2 cores
 python benchmarks/rollback.py --table          # only print what is there
 """
@@ -43,6 +45,7 @@ def run(variant: str, seed: int) -> dict[str, object]:
             "--wandb=off",
             "--trainer.enable_progress_bar=false",
             "--samples.every_kimg=0",
+            "--fidelity.every_kimg=24",
         ]
         environment = {**os.environ, "OMP_NUM_THREADS": "1"}
         done = subprocess.run(command, capture_output=True, text=True, env=environment, cwd=ROOT, check=False)

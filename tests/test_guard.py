@@ -158,7 +158,7 @@ def test_a_rollback_takes_up_the_best_state_at_lower_learning_rates(
     roll = "--guard.reaction=lightning_mtgan.callbacks.RollBack"
     run = train(*MEASURED, "--trainer.max_steps=21", spike(12), roll)
     assert "rollback 1 of 3: back to the state of step 10" in capsys.readouterr().out
-    assert learning_rates(run) == [pytest.approx(0.0015 / 2)] * 2
+    assert learning_rates(run) == [pytest.approx(0.0015 * 0.8)] * 2
     best = torch.load(run / "checkpoints" / "best.ckpt", weights_only=True)
     last = torch.load(run / "checkpoints" / "last.ckpt", weights_only=True)
     steps = [next(iter(content["optimizer_states"][0]["state"].values()))["step"] for content in (best, last)]
@@ -173,13 +173,13 @@ def test_a_rollback_lowers_the_rates_of_a_cycle_and_of_a_changed_configuration(t
     schedules = f"--model.schedulers={json.dumps({'generator': cycle})}"
     straight = train(*MEASURED, "--trainer.max_steps=23", schedules, runs="straight")
     rolled = train(*MEASURED, "--trainer.max_steps=23", schedules, spike(12), roll, runs="rolled")
-    assert learning_rates(rolled)[1] == pytest.approx(learning_rates(straight)[1] / 2)
+    assert learning_rates(rolled)[1] == pytest.approx(learning_rates(straight)[1] * 0.8)
     train(*MEASURED, "--trainer.max_steps=11", roll, runs="changed")
     lower = "--model.optimizers.discriminator.lr=1e-4"
     changed = train(
         *MEASURED, "--trainer.max_steps=23", lower, spike(12, 1e5), roll, "--ckpt_path=last", runs="changed"
     )
-    assert learning_rates(changed) == [pytest.approx(1e-4 / 2), pytest.approx(0.0015 / 2)]
+    assert learning_rates(changed) == [pytest.approx(1e-4 * 0.8), pytest.approx(0.0015 * 0.8)]
 
 
 def test_without_a_best_checkpoint_the_alarm_stays(train: Train) -> None:
@@ -261,7 +261,7 @@ def test_a_run_with_a_rollback_resumes_to_the_same_bits(
     assert len(verdicts(straight)) >= 2
     assert farthest(weights(straight), weights(resumed)) == 0
     assert learning_rates(straight) == learning_rates(resumed)
-    assert learning_rates(straight)[1] == pytest.approx(0.0015 * 0.9**4 / 2)  # the schedule goes on by the step
+    assert learning_rates(straight)[1] == pytest.approx(0.0015 * 0.9**4 * 0.8)  # the schedule goes on by the step
 
 
 def test_two_ranks_come_to_the_same_verdict_and_rollback(train: Train, launch: Callable[..., Launched]) -> None:

@@ -88,7 +88,7 @@ class RollBack(Reaction):
 
     returns_to_best = True
 
-    def __init__(self, factor: float = 0.5, at_most: int = 3) -> None:
+    def __init__(self, factor: float = 0.8, at_most: int = 3) -> None:
         if not 0 < factor <= 1 or at_most < 1:
             raise UserError(f"guard.reaction: factor is {factor} and at_most {at_most}; use (0, 1] and 1 or more")
         self.factor, self.at_most = factor, at_most
