@@ -76,7 +76,7 @@ CASES: dict[str, Case] = {
     "digits: 50 images": Case([*DIGITS, "--data.num_images=50"], 0, (4, 5)),
     "stacks: healthy": Case([], None, tuple(range(4, 12))),
     "stacks: healthy, half learning rates": Case(HALF, None, (4, 5, 6)),
-    "stacks: healthy, no task heads": Case(["--model.game.supervision=null", *GREEN], None, (7, 8, 9)),
+    "stacks: healthy, no task heads": Case(["--model.game.supervision=null", *GREEN], None, (10, 11, 12)),
     "stacks: healthy, plain task heads": Case(
         ["--model.game.supervision=lightning_mtgan.supervision.AuxiliaryHeads"], None, (4, 5, 6)
     ),

@@ -13,8 +13,8 @@ from lightning_mtgan.guard.rule import Rule
 class ModeDropping(Rule):
     """Recall, coverage or the number of modes falls, or one class of a task breaks down while the others work.
 
-    A class that has worked before is an alarm at once; one that never has, in the third measurement in
-    a row that does not improve it: some classes are learned later than others.
+    A class that has fallen as far below its own best is an alarm at once; one that never worked, in the
+    third measurement in a row that does not improve it: some classes are learned later than others.
 
     Args:
         share: Of the best value so far, below which recall, coverage or modes are an alarm.
@@ -44,16 +44,14 @@ class ModeDropping(Rule):
 
 
 def _counts(broken: Breakdown, limits: Limits, history: History) -> bool:
-    """Whether the class has worked before, or does not in three measurements without getting better."""
+    """Whether the class has fallen from its own best, or does not work in three measurements without getting better."""
     name = f"{broken.figure}/{broken.task}/{broken.name}"
 
-    def is_broken(value: float) -> bool:
-        return limits.broken(value, broken.typical)[broken.figure]
-
-    if not (is_broken(history.lowest[name]) and is_broken(history.highest[name])):
+    own_best = (history.lowest if broken.figure == "fid" else history.highest)[name]
+    if limits.broken(broken.value, own_best)[broken.figure]:
         return True
     readings = history.last(name, 3)
-    if not readings or not all(is_broken(value) for value in readings):
+    if not readings or not all(limits.broken(value, broken.typical)[broken.figure] for value in readings):
         return False
     gain = readings[-1] - readings[0]
     return (-gain if broken.figure == "fid" else gain) <= 0.1 * abs(readings[0])
