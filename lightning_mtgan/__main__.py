@@ -17,6 +17,7 @@ from lightning.pytorch import LightningDataModule
 
 from lightning_mtgan import checkpoint, workspace
 from lightning_mtgan.callbacks.summary import print_figures, write_json
+from lightning_mtgan.conditions import parse_conditions
 from lightning_mtgan.draws import seed_of
 from lightning_mtgan.errors import UserError
 from lightning_mtgan.evaluation import Evaluator, Extractor, Jury, Measurement, Protocol
@@ -24,7 +25,6 @@ from lightning_mtgan.games import Game
 from lightning_mtgan.page import write_page
 from lightning_mtgan.pictures import beside_its_channels, save, sheet, to_picture
 from lightning_mtgan.reporting import quiet_lightning, user_errors
-from lightning_mtgan.tasks import parse_conditions
 
 BATCH = 500
 SHEET = 64

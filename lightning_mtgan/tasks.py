@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -252,80 +252,3 @@ _TASKS: dict[TaskKind, type[Task]] = {
 def make_tasks(specs: Sequence[TaskSpec]) -> dict[str, Task]:
     """A Task for each TaskSpec, by name."""
     return {spec.name: _TASKS[spec.kind](spec) for spec in specs}
-
-
-def condition_numbers(targets: Mapping[str, Tensor], specs: Sequence[TaskSpec]) -> Tensor | None:
-    """The number of each image's combination of classes, int64 (N,); None if the images have no classes."""
-    known = [spec for spec in specs if spec.kind is TaskKind.CLASSIFICATION and spec.name in targets]
-    if not known:
-        return None
-    index = torch.zeros_like(targets[known[0].name])
-    for spec in known:
-        index = index * spec.size + targets[spec.name]
-    return index
-
-
-def draw_conditions(
-    tasks: Mapping[str, Task],
-    num_images: int,
-    generator: torch.Generator,
-    device: torch.device,
-    given: Mapping[str, Tensor] | None = None,
-    joint: Mapping[str, Tensor] | None = None,
-) -> dict[str, Tensor]:
-    """A target of each task for each image: as given, and at random for the other tasks.
-
-    Args:
-        tasks: The tasks by name.
-        num_images: Rows of the result.
-        generator: Source of randomness, on the device.
-        device: Where the result is.
-        given: Targets that are fixed, each with ``num_images`` rows.
-        joint: Targets of real images: whole rows are drawn, for each image among those that agree
-            with what is given, so that dependent tasks never contradict each other. Without it
-            every task is drawn by itself, given or not, so that fixing one leaves the others as
-            they were.
-    """
-    fixed = {name: value.to(device) for name, value in (given or {}).items()}
-    if joint is None:
-        drawn = {name: task.draw(num_images, generator, device) for name, task in tasks.items()}
-    else:
-        rows = _agreeing_rows(joint, fixed, torch.rand(num_images, generator=generator, device=device))
-        drawn = {name: target.to(device)[rows] for name, target in joint.items()}
-    return {**drawn, **fixed}
-
-
-def _agreeing_rows(joint: Mapping[str, Tensor], fixed: Mapping[str, Tensor], where: Tensor) -> Tensor:
-    """For each of (N,) numbers in [0, 1) a row of ``joint``, among those nearest to what is fixed."""
-    num_rows = len(next(iter(joint.values())))
-    if not fixed:
-        return (where * num_rows).long()
-    distance = torch.zeros(len(where), num_rows, device=where.device)
-    for name, value in fixed.items():
-        rows, wanted = joint[name].to(where.device).float(), value.float()
-        scale = rows.std(0).clamp(min=1e-6)
-        gap = (wanted[:, None] - rows[None]).abs() / scale
-        distance += gap if gap.ndim == 2 else gap.mean(2)
-    nearest = distance <= distance.min(dim=1, keepdim=True).values + 1e-6
-    # The floor(where * count)-th of the agreeing rows of each image.
-    order = (where * nearest.sum(1)).long()
-    return (nearest.cumsum(1) > order[:, None]).float().argmax(1)
-
-
-def parse_conditions(tasks: Mapping[str, Task], texts: Sequence[str], num_images: int) -> dict[str, Tensor]:
-    """What a person asks for, ``task=value`` for each task, as targets for every image.
-
-    Raises:
-        UserError: If a task is unknown or a value is no target of its task.
-    """
-    conditions = {}
-    for text in texts:
-        name, separator, value = text.partition("=")
-        if not separator:
-            raise UserError(f"condition {text}: write task=value, for example {next(iter(tasks), 'red')}=3")
-        if name not in tasks:
-            known = ", ".join(tasks) or "none: this generator has no tasks"
-            raise UserError(f"condition {text}: no task is called `{name}`; the tasks are {known}")
-        target = tasks[name].parse(value)
-        conditions[name] = target.expand(num_images, *target.shape).clone()
-    return conditions

@@ -24,7 +24,7 @@ LAYERS = [
         "workspace",
     },
     {"losses", "networks", "vital_signs"},
-    {"tasks"},
+    {"tasks", "conditions"},
     {"supervision"},
     {"games"},
     {"balancing", "averaging", "checkpoint", "stepping", "watch"},

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 from torch_fidelity import calculate_metrics
 
+from lightning_mtgan.conditions import condition_numbers
 from lightning_mtgan.data import Digits, StackedDigits
 from lightning_mtgan.data.handwriting import digits
 from lightning_mtgan.draws import seed_of
@@ -37,7 +39,7 @@ from lightning_mtgan.evaluation.modes import count_modes, modes_kl_floor
 from lightning_mtgan.evaluation.neighbours import neighbourhood, radius
 from lightning_mtgan.evaluation.opinions import Opinions, calibration, overfitting
 from lightning_mtgan.evaluation.spread import spread_within
-from lightning_mtgan.tasks import condition_numbers, make_tasks
+from lightning_mtgan.tasks import make_tasks
 
 CPU = torch.device("cpu")
 
@@ -331,6 +333,20 @@ def test_real_images_are_judged_once_and_kept(jury: Jury, tmp_path: Path, monkey
     assert healed is not None
     assert torch.equal(first.features, healed.features)
     assert torch.equal(torch.load(path, weights_only=True)["features"], first.features)
+
+
+def test_many_may_keep_the_same_images_at_once(jury: Jury, tmp_path: Path) -> None:
+    data = StackedDigits()
+
+    def get(_: int) -> Tensor:
+        found = References(jury, tmp_path).get("reference", data.dataset("reference"), 600, data.spec.tasks, CPU)
+        assert found is not None
+        return found.features
+
+    with ThreadPoolExecutor(4) as pool:
+        first, *others = pool.map(get, range(8))
+    assert all(torch.equal(first, other) for other in others)
+    assert [path.suffix for path in tmp_path.iterdir()] == [".pt"]
 
 
 def test_a_cache_that_cannot_be_written_ends_nothing(jury: Jury, tmp_path: Path, capsys: Any) -> None:

@@ -228,6 +228,22 @@ def test_an_owed_measurement_is_judged_when_it_is_made(train: Train, tmp_path: P
     assert farthest(weights(straight), weights(resumed)) == 0
 
 
+def test_a_state_under_alarm_is_never_the_best_to_go_back_to(train: Train) -> None:
+    """... also not after a resume, and from a rollback on it may be again."""
+    rules = (
+        '--guard.rules=[{"class_path": "lightning_mtgan.guard.CollapseInCondition", "init_args": {"diversity": 99}}]'
+    )
+    keys = [*MEASURED, rules, "--guard.reaction=lightning_mtgan.callbacks.RollBack"]
+    train(*keys, "--trainer.max_steps=12")
+    run = train(*keys, "--trainer.max_steps=24", "--ckpt_path=last")
+    kept = torch.load(run / "checkpoints" / "last.ckpt", weights_only=True)["callbacks"]["Checkpoints"]
+    assert kept["best_fid"] == float("inf")
+    rolled = train(*MEASURED, "--trainer.max_steps=42", spike(12), keys[-1], runs="rolled")
+    kept = torch.load(rolled / "checkpoints" / "last.ckpt", weights_only=True)["callbacks"]["Checkpoints"]
+    assert [told["verdict"] for told in verdicts(rolled)] == ["divergence", "healthy"]
+    assert kept["best_kimg"] > 20 * 0.064
+
+
 def test_other_measurements_on_resume_begin_anew(train: Train, capsys: pytest.CaptureFixture[str]) -> None:
     train(*MEASURED, "--trainer.max_steps=12")
     run = train(*MEASURED, "--trainer.max_steps=22", "--ckpt_path=last", "--fidelity.periodic.seed=5")

@@ -3,9 +3,10 @@ from __future__ import annotations
 import pytest
 import torch
 
+from lightning_mtgan.conditions import draw_conditions, parse_conditions
 from lightning_mtgan.data import Digits, StackedDigits
 from lightning_mtgan.errors import UserError
-from lightning_mtgan.tasks import MeanColour, TextureEnergy, draw_conditions, make_tasks, parse_conditions
+from lightning_mtgan.tasks import MeanColour, TextureEnergy, make_tasks
 from lightning_mtgan.types import Batch, DataSpec, TaskKind, TaskSpec
 
 ALL = ("red", "green", "blue", "even", "ink", "colour", "texture")

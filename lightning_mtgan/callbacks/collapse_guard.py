@@ -94,6 +94,7 @@ class CollapseGuard(Callback):
         folder = run_folder(trainer)
         if trainer.is_global_zero and folder is not None and (self.verdicts or (folder / FILE).exists()):
             write_verdicts(folder / FILE, self.verdicts)
+        self._say_whether_sound(pl_module)
         self._look(trainer, pl_module)
 
     def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, *_: Any) -> None:
@@ -110,6 +111,7 @@ class CollapseGuard(Callback):
             self._tell(trainer, pl_module, HEALTHY, "a new start", done.words)
         else:
             self._tell(trainer, pl_module, self.verdict, "as before", done.words)
+        self._say_whether_sound(pl_module)
 
     def on_train_batch_end(self, trainer: Trainer, pl_module: LightningModule, *_: Any) -> None:
         """Judge new figures."""
@@ -135,11 +137,13 @@ class CollapseGuard(Callback):
         verdict, evidence = self._judge()
         if verdict == HEALTHY:
             self.history.accept()
-        module.is_sound = verdict == HEALTHY or not self.reaction.returns_to_best
-        if verdict == self.verdict:
-            return
-        done = self.reaction.react(trainer, module, f"{verdict}: {evidence}") if verdict != HEALTHY else "none"
-        self._tell(trainer, module, verdict, evidence, done)
+        if verdict != self.verdict:
+            done = self.reaction.react(trainer, module, f"{verdict}: {evidence}") if verdict != HEALTHY else "none"
+            self._tell(trainer, module, verdict, evidence, done)
+        self._say_whether_sound(module)
+
+    def _say_whether_sound(self, module: MultiTaskGAN) -> None:
+        module.is_sound = self.verdict == HEALTHY or not self.reaction.returns_to_best
 
     def _judge(self) -> tuple[str, str]:
         """The verdict and its evidence, from the last reading of every figure."""

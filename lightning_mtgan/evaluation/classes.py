@@ -28,6 +28,9 @@ LEAST_ANSWERS = 30
 FAMILIES = ("fid", "kid", "recall", "task_accuracy")
 """The figures that a class may have."""
 
+TELLING = ("task_accuracy", "recall", "fid")
+"""Those that tell a breakdown, the plainest first."""
+
 
 def class_figures(
     fake: Judged, real: Reference, tasks: Sequence[TaskSpec], protocol: Protocol, obeys: bool
@@ -129,13 +132,13 @@ class Limits:
     recall_share: float = 0.5
     distance_ratio: float = 8.0
 
-    def broken(self, value: float, typical: float) -> dict[str, bool]:
-        """Whether a value is a breakdown, by the figure that it is of, in the order in which they count."""
+    def is_broken(self, figure: str, value: float, typical: float) -> bool:
+        """Whether a figure of a class, one of ``TELLING``, is a breakdown beside what is typical."""
         return {
             "task_accuracy": value < typical - self.accuracy_gap,
             "recall": value < typical * self.recall_share,
             "fid": value > typical * self.distance_ratio,
-        }
+        }[figure]
 
 
 def breakdowns(figures: Mapping[str, float], limits: Limits = Limits()) -> list[Breakdown]:
@@ -146,11 +149,11 @@ def breakdowns(figures: Mapping[str, float], limits: Limits = Limits()) -> list[
         limits: What is a breakdown.
     """
     found: dict[tuple[str, str], Breakdown] = {}
-    for figure in limits.broken(0.0, 0.0):
+    for figure in TELLING:
         for task, values in by_task(figures, figure).items():
             typical = statistics.median(values.values())
             for name, value in values.items():
-                if limits.broken(value, typical)[figure] and len(values) > 2:
+                if limits.is_broken(figure, value, typical) and len(values) > 2:
                     found.setdefault((task, name), Breakdown(task, name, figure, value, typical))
     return list(found.values())
 

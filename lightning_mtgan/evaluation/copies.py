@@ -7,11 +7,11 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from lightning_mtgan.conditions import condition_numbers
 from lightning_mtgan.evaluation.judging import Judged
 from lightning_mtgan.evaluation.neighbours import nearest
 from lightning_mtgan.evaluation.reference import Reference
 from lightning_mtgan.evaluation.spread import spread_within
-from lightning_mtgan.tasks import condition_numbers
 from lightning_mtgan.types import TaskSpec
 
 NEAR = 0.01

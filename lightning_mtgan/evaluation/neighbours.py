@@ -1,4 +1,4 @@
-"""Precision, recall, density and coverage, by nearest neighbours in feature space: one distance matrix serves all."""
+"""Precision, recall, density and coverage, by nearest neighbours in feature space, in one pass over the distances."""
 
 from __future__ import annotations
 

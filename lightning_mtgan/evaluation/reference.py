@@ -16,11 +16,11 @@ import torch
 from torch import Tensor
 
 from lightning_mtgan import distributed
+from lightning_mtgan.conditions import condition_numbers
 from lightning_mtgan.evaluation.frechet import Gaussian
 from lightning_mtgan.evaluation.judging import BATCH, Judged, Jury, judge, never, stored
 from lightning_mtgan.evaluation.neighbours import nearest, radius
 from lightning_mtgan.evaluation.spread import spread_within
-from lightning_mtgan.tasks import condition_numbers
 from lightning_mtgan.types import TaskSpec
 
 FORMAT = 1

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from lightning_mtgan.tasks import Task, draw_conditions, make_tasks
+from lightning_mtgan.conditions import draw_conditions
+from lightning_mtgan.tasks import Task, make_tasks
 from lightning_mtgan.types import Batch, DataSpec, Terms
 
 

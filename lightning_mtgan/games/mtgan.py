@@ -9,13 +9,14 @@ import torch
 from torch import Tensor, nn
 
 from lightning_mtgan import vital_signs
+from lightning_mtgan.conditions import condition_numbers
 from lightning_mtgan.draws import Draws
 from lightning_mtgan.errors import UserError
 from lightning_mtgan.games.game import Game, Phase
 from lightning_mtgan.losses import AdversarialLoss, squared_gradient_norms
 from lightning_mtgan.networks import AdversarialHead, Generator, TaskEmbedding, Trunk, mixes_samples
 from lightning_mtgan.supervision import Supervision
-from lightning_mtgan.tasks import Constraint, Task, condition_numbers
+from lightning_mtgan.tasks import Constraint, Task
 from lightning_mtgan.types import Batch, DataSpec, TaskSpec, Terms
 
 

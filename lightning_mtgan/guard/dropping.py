@@ -46,12 +46,11 @@ class ModeDropping(Rule):
 def _counts(broken: Breakdown, limits: Limits, history: History) -> bool:
     """Whether the class has fallen from its own best, or does not work in three measurements without getting better."""
     name = f"{broken.figure}/{broken.task}/{broken.name}"
-
     own_best = (history.lowest if broken.figure == "fid" else history.highest)[name]
-    if limits.broken(broken.value, own_best)[broken.figure]:
+    if limits.is_broken(broken.figure, broken.value, own_best):
         return True
     readings = history.last(name, 3)
-    if not readings or not all(limits.broken(value, broken.typical)[broken.figure] for value in readings):
+    if not readings or not all(limits.is_broken(broken.figure, value, broken.typical) for value in readings):
         return False
     gain = readings[-1] - readings[0]
     return (-gain if broken.figure == "fid" else gain) <= 0.1 * abs(readings[0])
