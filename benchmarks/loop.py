@@ -80,9 +80,9 @@ def plain(arguments: argparse.Namespace, steps: int) -> tuple[float, dict[str, t
     optimizers = {name: built.model._optimizers[name](player.parameters()) for name, player in game.players.items()}
     data, batch_size = built.datamodule, built.datamodule.batch_size
     images = data.dataset("train")
-    from lightning_mtgan.data.order import BatchOrder
+    from lightning_mtgan.data.order import BatchOrder, ShuffledStream
 
-    order = BatchOrder(data.seed, len(images), batch_size, 0, 1, lambda: 0)
+    order = BatchOrder(ShuffledStream(data.seed, len(images)), batch_size, 0, 1, lambda: 0)
     autocast = torch.autocast(device.type, torch.bfloat16, enabled=arguments.precision == "bf16-mixed")
     start = 0.0
     for index in range(steps):

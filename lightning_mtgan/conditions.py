@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor
+from torch.nn.functional import adaptive_avg_pool2d
 
 from lightning_mtgan.errors import UserError
 from lightning_mtgan.tasks import Task
@@ -13,14 +14,16 @@ from lightning_mtgan.types import TaskKind, TaskSpec
 
 
 def condition_numbers(targets: Mapping[str, Tensor], specs: Sequence[TaskSpec]) -> Tensor | None:
-    """The number of each image's combination of classes, int64 (N,); None if the images have no classes."""
+    """The number of each image's combination of classes, int64 (N,), -1 where one is unknown; None if there are none."""
     known = [spec for spec in specs if spec.kind is TaskKind.CLASSIFICATION and spec.name in targets]
     if not known:
         return None
     index = torch.zeros_like(targets[known[0].name])
+    complete = torch.ones_like(index, dtype=torch.bool)
     for spec in known:
         index = index * spec.size + targets[spec.name]
-    return index
+        complete &= targets[spec.name] >= 0
+    return index.where(complete, -1)
 
 
 def draw_conditions(
@@ -61,9 +64,11 @@ def _agreeing_rows(joint: Mapping[str, Tensor], fixed: Mapping[str, Tensor], whe
     distance = torch.zeros(len(where), num_rows, device=where.device)
     for name, value in fixed.items():
         rows, wanted = joint[name].to(where.device).float(), value.float()
+        if rows.ndim > 2:  # of a map its coarse layout
+            rows, wanted = (adaptive_avg_pool2d(maps, 8).flatten(1) for maps in (rows, wanted))
+        rows, wanted = rows.view(num_rows, -1), wanted.view(len(where), -1)
         scale = rows.std(0).clamp(min=1e-6)
-        gap = (wanted[:, None] - rows[None]).abs() / scale
-        distance += gap if gap.ndim == 2 else gap.mean(2)
+        distance += torch.cdist(wanted / scale, rows / scale, p=1) / rows.shape[1]
     nearest = distance <= distance.min(dim=1, keepdim=True).values + 1e-6
     # The floor(where * count)-th of the agreeing rows of each image.
     order = (where * nearest.sum(1)).long()

@@ -23,7 +23,7 @@ from lightning_mtgan.errors import Interrupted, UserError
 from lightning_mtgan.games import Game, Phase
 from lightning_mtgan.networks import refuse_inexact_layers
 from lightning_mtgan.stepping import Mover
-from lightning_mtgan.types import Batch, DataSpec, part_of
+from lightning_mtgan.types import Batch, DataSpec, part_of, scaled
 from lightning_mtgan.watch import Watch
 
 
@@ -165,7 +165,7 @@ class MultiTaskGAN(lightning.LightningModule):
     def training_step(self, batch: Batch, batch_idx: int) -> None:
         """One batch, images as uint8, through all due phases; counted as one step, whatever moved."""
         step = self.global_step
-        batch = {**batch, "image": batch["image"].to(self.dtype) / 127.5 - 1}
+        batch = scaled(batch, self.dtype)  # type: ignore[arg-type]
         draws = Draws(self.seed, step, "", distributed.rank(), distributed.world_size(), self.device, self.dtype)  # type: ignore[arg-type]
         self.watch.begin(step)
         for phase in self.phases:

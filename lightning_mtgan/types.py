@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import TYPE_CHECKING, Any, TypedDict
 
+import torch
 from torch import Tensor
 
 from lightning_mtgan.errors import UserError
@@ -18,7 +19,10 @@ if TYPE_CHECKING:
 
 
 class TaskKind(str, Enum):
-    """What the target of a task is."""
+    """What the target of a task is.
+
+    Where an image lacks its target, whole numbers are -1 and others NaN.
+    """
 
     CLASSIFICATION = "classification"
     """One class of several: int64 (N,)."""
@@ -26,8 +30,16 @@ class TaskKind(str, Enum):
     """Several yes/no answers: float (N, size) of 0 and 1."""
     REGRESSION = "regression"
     """Real numbers: float (N, size)."""
+    DENSE = "dense"
+    """A map beside the image: int16 (N, size, resolution, resolution), 0 to 255."""
     CONSTRAINT = "constraint"
     """Real numbers that a fixed function measures on the image itself: float (N, size)."""
+
+
+def is_known(target: Tensor) -> Tensor:
+    """Which images have their target, bool (N,): whole numbers from 0 on, others not NaN."""
+    known = ~target.isnan() if target.is_floating_point() else target >= 0
+    return known.flatten(1).any(1) if known.ndim > 1 else known
 
 
 class Measure:
@@ -52,12 +64,14 @@ class TaskSpec:
     Args:
         name: Name of the task and key of its target; also the key of its loss and its weight.
         kind: What the target is.
-        size: Classes of a classification; answers or numbers per image otherwise.
+        size: Classes of a classification; channels of a map; answers or numbers per image otherwise.
         labels: Names of the classes or of the numbers, for people; may be empty.
         prior: What the targets look like when nothing is asked for. Classification: one row of
             class probabilities (empty: uniform). Attributes: a row ``(p,)`` for each answer.
             Regression and constraint: for each number a row of equally spaced quantiles.
         measure: The function behind a constraint; None for every other kind.
+        resolution: Height and width of a dense task's maps, in pixels: 4, 8, 16 ...; 0 for every other kind.
+        is_complete: Whether every image has its target; otherwise the loss leaves out those without.
     """
 
     name: str
@@ -66,6 +80,8 @@ class TaskSpec:
     labels: tuple[str, ...] = ()
     prior: tuple[tuple[float, ...], ...] = ()
     measure: Measure | None = None
+    resolution: int = 0
+    is_complete: bool = True
 
     def to_dict(self) -> dict[str, Any]:
         """The task as plain values, for checkpoints."""
@@ -75,6 +91,8 @@ class TaskSpec:
             "size": self.size,
             "labels": list(self.labels),
             "prior": [list(row) for row in self.prior],
+            "resolution": self.resolution,
+            "is_complete": self.is_complete,
         }
         if self.measure is not None:
             cls = type(self.measure)
@@ -99,6 +117,8 @@ class TaskSpec:
             labels=tuple(plain["labels"]),
             prior=tuple(tuple(row) for row in plain["prior"]),
             measure=measure,
+            resolution=plain.get("resolution", 0),
+            is_complete=plain.get("is_complete", True),
         )
 
 
@@ -112,7 +132,9 @@ class DataSpec:
         tasks: The tasks, in the order of their heads.
         joint: Targets of the same images by task, each with the same number of rows, where tasks
             depend on each other: conditions are then drawn as whole rows. None where they are
-            independent.
+            independent. Only rows in which no target is missing.
+        domains: What each domain is, by its name, where there are several; size, channels and tasks
+            above are then those of the first.
 
     Raises:
         UserError: If two tasks have the same name.
@@ -122,6 +144,7 @@ class DataSpec:
     num_channels: int
     tasks: tuple[TaskSpec, ...] = ()
     joint: dict[str, Tensor] | None = field(default=None, compare=False)
+    domains: dict[str, DataSpec] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         names = [task.name for task in self.tasks]
@@ -135,25 +158,39 @@ class DataSpec:
             "num_channels": self.num_channels,
             "tasks": [task.to_dict() for task in self.tasks],
             "joint": self.joint,
+            "domains": {name: spec.to_dict() for name, spec in self.domains.items()},
         }
 
     @classmethod
     def from_dict(cls, plain: Mapping[str, Any]) -> DataSpec:
         """The inverse of ``to_dict``."""
         tasks = tuple(TaskSpec.from_dict(task) for task in plain["tasks"])
-        return cls(plain["image_size"], plain["num_channels"], tasks, plain["joint"])
+        domains = {name: cls.from_dict(spec) for name, spec in plain.get("domains", {}).items()}
+        return cls(plain["image_size"], plain["num_channels"], tasks, plain["joint"], domains)
 
 
 class Batch(TypedDict, total=False):
     """What a phase is given.
 
     ``image`` is (N, C, H, W) in [-1, 1], N images of this rank; ``targets`` holds the truth of each
-    task that the data knows; ``draws`` gives every random number that the phase may need.
+    task that the data knows; ``draws`` gives every random number that the phase may need. Where the
+    data are several domains, ``domains`` holds a batch of each, and the batch itself has only draws.
     """
 
     image: Tensor
     targets: dict[str, Tensor]
     draws: Draws
+    domains: dict[str, Batch]
+
+
+def scaled(batch: Batch, dtype: torch.dtype) -> Batch:
+    """The batch with its images, uint8 as the data gives them, in [-1, 1]; those of domains, too."""
+    known: dict[str, Any] = {**batch}
+    if "image" in batch:
+        known["image"] = batch["image"].to(dtype) / 127.5 - 1
+    if "domains" in batch:
+        known["domains"] = {name: scaled(domain, dtype) for name, domain in batch["domains"].items()}
+    return known  # type: ignore[return-value]
 
 
 def part_of(batch: Batch, part: int, parts: int) -> Batch:

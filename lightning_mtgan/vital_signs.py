@@ -42,13 +42,13 @@ def distance_within(real: Tensor, fake: Tensor, condition: Tensor) -> Tensor:
     Args:
         real: Features of real images, (N, F).
         fake: Features of as many fakes that were asked to show the same, (N, F).
-        condition: What each pair of them shows, int64 (N,).
+        condition: What each pair of them shows, int64 (N,), negative where it is unknown.
 
     Returns:
         Both sums, (2,).
     """
     everyone = distributed.gather(condition)
-    same = (everyone[:, None] == everyone[None]).triu(1)
+    same = ((everyone[:, None] == everyone[None]) & (everyone >= 0)).triu(1)
     rows = distributed.gather(torch.stack([fake, real], dim=1).detach().float())
     return torch.stack([(torch.cdist(rows[:, i], rows[:, i]) * same).sum() for i in range(2)])
 

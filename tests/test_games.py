@@ -30,7 +30,7 @@ def mtgan(**changes: object) -> MTGAN:
         "trunk": lambda spec: ConvTrunk(spec, width=8, num_features=16),
         "adversarial_head": ProjectionHead,
         "adversarial": RelativisticPairing(),
-        "embedding": lambda tasks: TaskEmbedding(tasks, 4),
+        "embedding": lambda tasks, sizes: TaskEmbedding(tasks, sizes, 4),
         "supervision": AuxiliaryHeads,
     }
     torch.manual_seed(0)

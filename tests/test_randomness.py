@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from lightning_mtgan.data.order import BatchOrder, positions_to_indices
+from lightning_mtgan.data.order import BatchOrder, ShuffledStream
 from lightning_mtgan.draws import Draws
 
 
@@ -32,8 +32,9 @@ def test_micro_batches_slice_the_same_global_draw(num_ranks: int) -> None:
 
 @pytest.mark.parametrize("num_ranks", [1, 2, 3])
 def test_a_micro_batch_holds_the_same_images_on_any_number_of_ranks(num_ranks: int) -> None:
-    whole = BatchOrder(3, 100, 12, 0, 1, lambda: 0).batch(4)
-    shares = [BatchOrder(3, 100, 12, rank, num_ranks, lambda: 0, micro_batches=2).batch(4) for rank in range(num_ranks)]
+    whole = BatchOrder(ShuffledStream(3, 100), 12, 0, 1, lambda: 0).batch(4)
+    stream = ShuffledStream(3, 100)
+    shares = [BatchOrder(stream, 12, rank, num_ranks, lambda: 0, micro_batches=2).batch(4) for rank in range(num_ranks)]
     halves = [torch.cat([share.chunk(2)[part] for share in shares]) for part in range(2)]
     assert torch.equal(torch.cat(halves), whole)
 
@@ -62,7 +63,9 @@ def test_precision_does_not_change_the_numbers() -> None:
     ("num_images", "batch_size", "num_ranks"), [(10, 5, 1), (10, 4, 1), (10, 4, 2), (3, 8, 1), (3, 8, 2), (10, 6, 3)]
 )
 def test_every_image_once_an_epoch_over_all_ranks(num_images: int, batch_size: int, num_ranks: int) -> None:
-    orders = [BatchOrder(3, num_images, batch_size, rank, num_ranks, lambda: 0) for rank in range(num_ranks)]
+    orders = [
+        BatchOrder(ShuffledStream(3, num_images), batch_size, rank, num_ranks, lambda: 0) for rank in range(num_ranks)
+    ]
     num_batches = 2 * num_images  # a whole number of epochs
     stream = torch.cat([order.batch(step) for step in range(num_batches) for order in orders])
     epochs = stream.view(-1, num_images)
@@ -71,8 +74,8 @@ def test_every_image_once_an_epoch_over_all_ranks(num_images: int, batch_size: i
 
 
 def test_order_depends_on_the_position_alone() -> None:
-    straight = BatchOrder(3, 100, 8, 0, 1, lambda: 0)
+    straight = BatchOrder(ShuffledStream(3, 100), 8, 0, 1, lambda: 0)
     batches = [straight.batch(step) for step in range(40)]
-    resumed = iter(BatchOrder(3, 100, 8, 0, 1, lambda: 17))
+    resumed = iter(BatchOrder(ShuffledStream(3, 100), 8, 0, 1, lambda: 17))
     assert all(torch.equal(next(resumed), batches[step]) for step in range(17, 40))
-    assert torch.equal(positions_to_indices(3, 17 * 8, 8, 100), batches[17])
+    assert torch.equal(ShuffledStream(3, 100).indices(17 * 8, 8), batches[17])

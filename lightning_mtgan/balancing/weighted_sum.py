@@ -15,12 +15,14 @@ class WeightedSum(Balancer):
     """L = sum w_i L_i with fixed weights.
 
     Args:
-        weights: Weight of each loss by name; a loss without one has weight 1. null takes a weight
-            away that another configuration file has set.
+        weights: Weight of each loss by name. null takes a weight away that another configuration
+            file has set.
+        others: Weight of every loss without one.
     """
 
-    def __init__(self, weights: dict[str, float | None] = {}) -> None:  # noqa: B006 - copied
+    def __init__(self, weights: dict[str, float | None] = {}, others: float = 1.0) -> None:  # noqa: B006 - copied
         super().__init__()
+        self.others = others
         self.weights = {name: weight for name, weight in weights.items() if weight is not None}
 
     def backward(self, terms: Terms, parameters: Sequence[nn.Parameter]) -> None:
@@ -35,5 +37,5 @@ class WeightedSum(Balancer):
                 f"balancer weights name {', '.join(sorted(unknown))}, but the losses of this phase are "
                 f"{', '.join(terms.losses)}; set the others to null or take them away"
             )
-        total = sum(loss * self.weights.get(name, 1.0) for name, loss in terms.losses.items())
+        total = sum(loss * self.weights.get(name, self.others) for name, loss in terms.losses.items())
         total.backward(inputs=list(parameters))  # type: ignore[union-attr]

@@ -1,7 +1,18 @@
 """Data sets: one data set, one file."""
 
 from lightning_mtgan.data.digits import Digits
-from lightning_mtgan.data.resident import ResidentDataModule, ResidentImages
+from lightning_mtgan.data.images import IndexedImages
+from lightning_mtgan.data.module import ImageDataModule
+from lightning_mtgan.data.sampling import ClassBalanced, Sampling, Shuffled, TaskBalanced
 from lightning_mtgan.data.stacked_digits import StackedDigits
 
-__all__ = ["Digits", "ResidentDataModule", "ResidentImages", "StackedDigits"]
+__all__ = [
+    "ClassBalanced",
+    "Digits",
+    "ImageDataModule",
+    "IndexedImages",
+    "Sampling",
+    "Shuffled",
+    "StackedDigits",
+    "TaskBalanced",
+]

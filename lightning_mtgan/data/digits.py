@@ -7,12 +7,13 @@ from typing import Any
 from torch import Tensor
 
 from lightning_mtgan.data.handwriting import SOURCE, digits
-from lightning_mtgan.data.resident import ResidentDataModule, ResidentImages
+from lightning_mtgan.data.images import IndexedImages
+from lightning_mtgan.data.module import ImageDataModule
 from lightning_mtgan.errors import UserError
 from lightning_mtgan.types import DataSpec, TaskKind, TaskSpec
 
 
-class DigitImages(ResidentImages):
+class DigitImages(IndexedImages):
     """The digits of one split.
 
     Args:
@@ -30,7 +31,7 @@ class DigitImages(ResidentImages):
         return {"image": self.images[indices][:, None], "targets": {"digit": self.labels[indices]}}
 
 
-class Digits(ResidentDataModule):
+class Digits(ImageDataModule):
     """Handwritten digits, 8 x 8 pixels, one channel, one task ``digit`` with ten classes.
 
     Args:

@@ -9,7 +9,8 @@ import torch
 from torch import Tensor
 
 from lightning_mtgan.data.handwriting import SOURCE, digits
-from lightning_mtgan.data.resident import ResidentDataModule, ResidentImages
+from lightning_mtgan.data.images import IndexedImages
+from lightning_mtgan.data.module import ImageDataModule
 from lightning_mtgan.draws import seed_of
 from lightning_mtgan.errors import UserError
 from lightning_mtgan.tasks import MeanColour, TextureEnergy, quantiles
@@ -21,7 +22,7 @@ CHANNELS = ("red", "green", "blue")
 StackedTask = Literal["red", "green", "blue", "even", "ink", "colour", "texture"]
 
 
-class StackedImages(ResidentImages):
+class StackedImages(IndexedImages):
     """Stacks of digits, put together when they are fetched.
 
     Args:
@@ -51,7 +52,7 @@ class StackedImages(ResidentImages):
         return {"image": image, "targets": {name: known[name] for name in self.names if name in known}}
 
 
-class StackedDigits(ResidentDataModule):
+class StackedDigits(ImageDataModule):
     """Three random handwritten digits as red, green and blue: 8 x 8 pixels, 1,000 modes.
 
     The stacked-MNIST protocol (Metz et al. 2017, arXiv:1611.02163) on digits that need no download.

@@ -11,7 +11,7 @@ from torchmetrics.functional.classification import binary_calibration_error, mul
 from lightning_mtgan.evaluation.judging import Source, in_batches, never
 from lightning_mtgan.games import Game
 from lightning_mtgan.tasks import Task
-from lightning_mtgan.types import TaskKind
+from lightning_mtgan.types import TaskKind, is_known
 
 NUM_BINS = 15
 
@@ -68,23 +68,32 @@ def calibration(held_out: Opinions, tasks: Mapping[str, Task]) -> dict[str, floa
     """How right, and how sure, the discriminator's own heads are about held-out images.
 
     ``head_accuracy/<task>`` and the expected calibration error (Guo et al. 2017, arXiv:1706.04599,
-    equation 3) ``head_calibration/<task>``; of numbers ``head_error/<task>``, in standard deviations.
+    equation 3) ``head_calibration/<task>``; of numbers ``head_error/<task>``, in standard deviations, of maps
+    as a share of 255.
     """
     figures: dict[str, float] = {}
     for name, said in held_out.heads.items():
         if name not in held_out.targets:
             continue
-        task, target = tasks[name], held_out.targets[name]
+        task, known = tasks[name], is_known(held_out.targets[name])
+        said, target = said[known], held_out.targets[name][known]
+        if len(said) == 0:
+            continue
         if task.spec.kind is TaskKind.CLASSIFICATION:
             odds = said.softmax(1)
             figures[f"head_accuracy/{name}"] = (said.argmax(1) == target).double().mean().item()
             error = multiclass_calibration_error(odds, target, task.spec.size, NUM_BINS, "l1")
             figures[f"head_calibration/{name}"] = error.item()
         elif task.spec.kind is TaskKind.ATTRIBUTES:
-            answers = target.long()
-            figures[f"head_accuracy/{name}"] = ((said > 0) == answers).double().mean().item()
-            error = binary_calibration_error(said.sigmoid().flatten(), answers.flatten(), NUM_BINS, "l1")
+            answered = ~target.isnan()
+            odds, answers = said[answered].sigmoid(), target[answered].long()
+            figures[f"head_accuracy/{name}"] = ((odds > 0.5) == answers).double().mean().item()
+            error = binary_calibration_error(odds, answers, NUM_BINS, "l1")
             figures[f"head_calibration/{name}"] = error.item()
+        elif task.spec.kind is TaskKind.DENSE:
+            gap = (said.sigmoid() - target.flatten(1) / 255).abs()
+            figures[f"head_error/{name}"] = gap[task.is_known(target)].double().mean().item()
         else:
-            figures[f"head_error/{name}"] = (said - task.code(target)).abs().double().mean().item()
+            gap = (said - task.code(target)).abs()
+            figures[f"head_error/{name}"] = gap[task.is_known(target)].double().mean().item()
     return figures

@@ -11,8 +11,11 @@ def spread_within(features: Tensor, condition: Tensor | None) -> float | None:
 
     Args:
         features: (N, D).
-        condition: The combination of classes of each image, (N,); None if all belong together.
+        condition: The combination of classes of each image, (N,), negative where it is unknown; None if
+            all belong together.
     """
+    if condition is not None:
+        features, condition = features[condition >= 0], condition[condition >= 0]
     features = features.double()
     if condition is None:
         group, num_groups = torch.zeros(len(features), dtype=torch.int64), 1

@@ -50,8 +50,8 @@ class MTGAN(Game):
         adversarial_head: From the number of features and the length of the condition vector to the
             head that judges realism.
         adversarial: The adversarial loss, both sides.
-        embedding: From the tasks to their embedding; null makes the generator unconditional, and
-            then only the discriminator learns the tasks.
+        embedding: From the tasks and the lengths of their codes to their embedding; null makes the
+            generator unconditional, and then only the discriminator learns the tasks.
         supervision: From the tasks and the number of features to the task heads; null for none.
         embedding_owner: The player that the embedding belongs to; the others read it as a constant.
             ``discriminator`` suits projection, ``generator`` a head that ignores the condition.
@@ -71,7 +71,7 @@ class MTGAN(Game):
         trunk: Callable[[DataSpec], Trunk],
         adversarial_head: Callable[[int, int], AdversarialHead],
         adversarial: AdversarialLoss,
-        embedding: Callable[[Sequence[TaskSpec]], TaskEmbedding] | None = None,
+        embedding: Callable[[Sequence[TaskSpec], Mapping[str, int]], TaskEmbedding] | None = None,
         supervision: Callable[[Mapping[str, Task], int], Supervision] | None = None,
         embedding_owner: Literal["generator", "discriminator", "shared"] = "discriminator",
         penalty_every: int = 1,
@@ -84,7 +84,8 @@ class MTGAN(Game):
         self.constraints = {name: task for name, task in self.tasks.items() if isinstance(task, Constraint)}
         headed = {name: task for name, task in self.tasks.items() if name not in self.constraints}
 
-        table = embedding(spec.tasks) if embedding is not None and spec.tasks else None
+        code_sizes = {name: task.code_size for name, task in self.tasks.items()}
+        table = embedding(spec.tasks, code_sizes) if embedding is not None and spec.tasks else None
         condition_dim = table.dim if table is not None else 0
         player_g = nn.ModuleDict({"network": generator(spec, condition_dim)})
         network_trunk = trunk(spec)

@@ -20,16 +20,18 @@ def data_to_data_cross_entropy(
     Args:
         embedding: Unit vectors f, (N, D).
         proxy: Unit vectors v, one for each class, (K, D).
-        label: Classes y, int64 (N,).
+        label: Classes y, int64 (N,); an image with -1, whose class is unknown, is neither judged nor
+            anybody's negative.
         margin: The positive margin m_p in (0, 1); the negative one is 1 - m_p.
         temperature: t, positive.
 
     Returns:
-        The mean over this rank's images.
+        This rank's share of the mean over the images of all ranks whose class is known.
     """
-    positive = ((embedding * proxy[label]).sum(1) - margin).clamp(max=0) / temperature
+    positive = ((embedding * proxy[label.clamp(min=0)]).sum(1) - margin).clamp(max=0) / temperature
     everyone, labels = distributed.gather(embedding), distributed.gather(label)
     negative = (embedding @ everyone.T - (1 - margin)).clamp(min=0) / temperature
-    negative = negative.masked_fill(label[:, None] == labels[None], -torch.inf)
+    negative = negative.masked_fill((label[:, None] == labels[None]) | (labels < 0)[None], -torch.inf)
     every = torch.cat([positive[:, None], negative], dim=1)
-    return (torch.logsumexp(every, dim=1) - positive).mean()
+    losses = (torch.logsumexp(every, dim=1) - positive).where(label >= 0, 0)
+    return losses.sum() * distributed.world_size() / (labels >= 0).sum().clamp(min=1)

@@ -4,6 +4,7 @@ from lightning_mtgan.networks.embedding import TaskEmbedding
 from lightning_mtgan.networks.exactness import refuse_inexact_layers
 from lightning_mtgan.networks.generators import ConvGenerator, Generator
 from lightning_mtgan.networks.heads import AdversarialHead, ProjectionHead, UnconditionalHead
+from lightning_mtgan.networks.maps import MapHead
 from lightning_mtgan.networks.mixing import (
     GlobalBatchNorm,
     MinibatchDeviation,
@@ -18,6 +19,7 @@ __all__ = [
     "ConvTrunk",
     "Generator",
     "GlobalBatchNorm",
+    "MapHead",
     "MinibatchDeviation",
     "MixesSamples",
     "ProjectionHead",

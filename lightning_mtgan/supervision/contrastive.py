@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from torch.nn.functional import normalize
 
 from lightning_mtgan.losses import data_to_data_cross_entropy
-from lightning_mtgan.supervision.supervision import Supervision, linear_heads
+from lightning_mtgan.supervision.supervision import Supervision, plain_heads
 from lightning_mtgan.tasks import Task
 from lightning_mtgan.types import TaskKind
 
@@ -42,7 +42,7 @@ class ContrastiveHeads(Supervision):
         self.proxies = nn.ModuleDict(
             {name: nn.Embedding(task.spec.size, embedding_dim) for name, task in classes.items()}
         )
-        self.heads = linear_heads({name: task for name, task in tasks.items() if name not in classes}, num_features)
+        self.heads = plain_heads({name: task for name, task in tasks.items() if name not in classes}, num_features)
 
     def _losses(self, features: Tensor, targets: Mapping[str, Tensor]) -> dict[str, Tensor]:
         losses = {

@@ -7,7 +7,9 @@ from collections.abc import Mapping
 
 from torch import Tensor, nn
 
+from lightning_mtgan.networks import MapHead
 from lightning_mtgan.tasks import Task
+from lightning_mtgan.types import TaskKind
 
 
 class Supervision(nn.Module, ABC):
@@ -44,6 +46,13 @@ class Supervision(nn.Module, ABC):
         """What the heads say of images with features (N, F), by task: (N, head_size), logits of classes."""
 
 
-def linear_heads(tasks: Mapping[str, Task], num_features: int) -> nn.ModuleDict:
-    """One linear layer for each task, from features (N, F) to (N, head_size)."""
-    return nn.ModuleDict({name: nn.Linear(num_features, task.head_size) for name, task in tasks.items()})
+def plain_heads(tasks: Mapping[str, Task], num_features: int) -> nn.ModuleDict:
+    """A head for each task, from features (N, F) to (N, head_size): a linear layer, for a map convolutions."""
+    return nn.ModuleDict(
+        {
+            name: MapHead(num_features, task.spec.size, task.spec.resolution)
+            if task.spec.kind is TaskKind.DENSE
+            else nn.Linear(num_features, task.head_size)
+            for name, task in tasks.items()
+        }
+    )

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from torch import Tensor
 
-from lightning_mtgan.supervision.supervision import Supervision, linear_heads
+from lightning_mtgan.supervision.supervision import Supervision, plain_heads
 from lightning_mtgan.tasks import Task
 
 
@@ -24,8 +24,8 @@ class TwinHeads(Supervision):
 
     def __init__(self, tasks: Mapping[str, Task], num_features: int) -> None:
         super().__init__(tasks, num_features)
-        self.heads = linear_heads(tasks, num_features)
-        self.twins = linear_heads(tasks, num_features)
+        self.heads = plain_heads(tasks, num_features)
+        self.twins = plain_heads(tasks, num_features)
 
     def discriminator_losses(
         self, real: Tensor, fake: Tensor, targets: Mapping[str, Tensor], conditions: Mapping[str, Tensor]

@@ -1,0 +1,41 @@
+"""Images that are fetched by their index, a whole batch at a time."""
+
+from __future__ import annotations
+
+import hashlib
+from abc import ABC, abstractmethod
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.utils.data import Dataset
+
+CHUNK = 500
+"""Images that are fetched at a time where all are looked at."""
+
+
+class IndexedImages(Dataset[dict[str, Any]], ABC):
+    """Images as uint8, wherever they are: in memory, in a mapped file, or made when they are asked for."""
+
+    @abstractmethod
+    def __len__(self) -> int:
+        """Number of images."""
+
+    @abstractmethod
+    def __getitem__(self, indices: Tensor) -> dict[str, Any]:
+        """A batch: ``image`` uint8 (N, C, H, W) and ``targets`` by task, for indices int64 (N,)."""
+
+    def targets(self) -> dict[str, Tensor]:
+        """The targets of all images, in order, by task."""
+        parts = [self[indices]["targets"] for indices in torch.arange(len(self)).split(CHUNK)]
+        return {name: torch.cat([part[name] for part in parts]) for name in parts[0]}
+
+    def checksum(self, num_images: int) -> str:
+        """Of the first images and their targets, so that what is computed from them can be kept."""
+        digest = hashlib.sha256()
+        for indices in torch.arange(num_images).split(CHUNK):
+            batch = self[indices]
+            for name, tensor in sorted({"": batch["image"], **batch["targets"]}.items()):
+                digest.update(f"{name}{tensor.dtype}{tuple(tensor.shape)}".encode())
+                digest.update(tensor.contiguous().numpy().tobytes())
+        return digest.hexdigest()[:16]
