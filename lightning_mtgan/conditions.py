@@ -14,7 +14,7 @@ from lightning_mtgan.types import TaskKind, TaskSpec
 
 
 def condition_numbers(targets: Mapping[str, Tensor], specs: Sequence[TaskSpec]) -> Tensor | None:
-    """The number of each image's combination of classes, int64 (N,), -1 where one is unknown; None if there are none."""
+    """The number of each image's combination of classes, int64 (N,), -1 where unknown; None if there are none."""
     known = [spec for spec in specs if spec.kind is TaskKind.CLASSIFICATION and spec.name in targets]
     if not known:
         return None
