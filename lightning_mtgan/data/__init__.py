@@ -1,6 +1,7 @@
 """Data sets: one data set, one file."""
 
 from lightning_mtgan.data.digits import Digits
+from lightning_mtgan.data.image_folder import ImageFolder
 from lightning_mtgan.data.images import IndexedImages
 from lightning_mtgan.data.module import ImageDataModule
 from lightning_mtgan.data.sampling import ClassBalanced, Sampling, Shuffled, TaskBalanced
@@ -10,6 +11,7 @@ __all__ = [
     "ClassBalanced",
     "Digits",
     "ImageDataModule",
+    "ImageFolder",
     "IndexedImages",
     "Sampling",
     "Shuffled",

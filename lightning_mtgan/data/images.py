@@ -30,6 +30,10 @@ class IndexedImages(Dataset[dict[str, Any]], ABC):
         parts = [self[indices]["targets"] for indices in torch.arange(len(self)).split(CHUNK)]
         return {name: torch.cat([part[name] for part in parts]) for name in parts[0]}
 
+    def resident(self, device: torch.device, most_bytes: int) -> IndexedImages | None:
+        """The same images, kept on a device; None if they are more than so many bytes, or cannot be kept."""
+        return None
+
     def checksum(self, num_images: int) -> str:
         """Of the first images and their targets, so that what is computed from them can be kept."""
         digest = hashlib.sha256()

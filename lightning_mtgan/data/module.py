@@ -8,11 +8,13 @@ from collections.abc import Mapping
 from typing import Any
 
 import lightning
-from torch.utils.data import DataLoader
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
 
 from lightning_mtgan.data.images import IndexedImages
 from lightning_mtgan.data.order import BatchOrder
 from lightning_mtgan.data.sampling import Sampling, Shuffled
+from lightning_mtgan.data.summary import Summary, summarise
 from lightning_mtgan.errors import UserError
 from lightning_mtgan.types import DataSpec
 
@@ -35,6 +37,9 @@ class ImageDataModule(lightning.LightningDataModule, ABC):
     splits: Mapping[str, str]
     """What each split is made of, by its name; ``train`` and ``reference`` are always there."""
 
+    resident_bytes = 0
+    """Up to so many bytes of training images are kept on the device."""
+
     def __init__(
         self,
         batch_size: int,
@@ -53,6 +58,7 @@ class ImageDataModule(lightning.LightningDataModule, ABC):
         self.batch_size, self.seed, self.num_workers = batch_size, seed, num_workers
         self.micro_batches = micro_batches
         self.sampling = sampling or Shuffled()
+        self._resident: IndexedImages | None = None
 
     @property
     @abstractmethod
@@ -62,6 +68,12 @@ class ImageDataModule(lightning.LightningDataModule, ABC):
     @abstractmethod
     def dataset(self, split: str) -> IndexedImages:
         """The images of a split, by its name."""
+
+    def summary(self) -> Summary:
+        """What the training images are."""
+        facts = {"images": self.splits["train"], "format": f"{self.spec.image_size} x {self.spec.image_size} pixels"}
+        tasks, warnings = summarise(self.spec.tasks, self.dataset("train").targets())
+        return Summary(facts, tasks, notes=warnings)
 
     def train_dataloader(self) -> DataLoader[Any]:
         """Batches of this rank from the present step on."""
@@ -76,15 +88,29 @@ class ImageDataModule(lightning.LightningDataModule, ABC):
             step=lambda: trainer.global_step,
             micro_batches=self.micro_batches,
         )
+        device = trainer.strategy.root_device
+        self._resident = images.resident(device, self.resident_bytes)
+        num_workers = self.num_workers if self._resident is None else 0
         return DataLoader(
-            images,
+            images if self._resident is None else _Places(),
             sampler=order,
             batch_size=None,
-            num_workers=self.num_workers,
+            num_workers=num_workers,
             worker_init_fn=leave_signals_to_the_trainer,
-            persistent_workers=self.num_workers > 0,
-            pin_memory=trainer.strategy.root_device.type == "cuda",
+            persistent_workers=num_workers > 0,
+            pin_memory=device.type == "cuda",
         )
+
+    def on_after_batch_transfer(self, batch: Any, dataloader_idx: int) -> Any:
+        """Images that are kept on the device are fetched there."""
+        return self._resident[batch["places"]] if self._resident is not None else batch
+
+
+class _Places(Dataset[dict[str, Any]]):
+    """Where the images of a batch stand, for images that are fetched on the device."""
+
+    def __getitem__(self, indices: Tensor) -> dict[str, Any]:
+        return {"places": indices}
 
 
 def leave_signals_to_the_trainer(worker: int) -> None:
