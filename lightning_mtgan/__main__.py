@@ -17,14 +17,19 @@ from lightning.pytorch import LightningDataModule
 
 from lightning_mtgan import checkpoint, workspace
 from lightning_mtgan.callbacks.summary import print_figures, write_json
+from lightning_mtgan.cli import DataCommand
 from lightning_mtgan.conditions import parse_conditions
+from lightning_mtgan.data import ImageDataModule
+from lightning_mtgan.data.summary import print_summary
 from lightning_mtgan.draws import seed_of
 from lightning_mtgan.errors import UserError
 from lightning_mtgan.evaluation import Evaluator, Extractor, Jury, Measurement, Protocol
 from lightning_mtgan.games import Game
 from lightning_mtgan.page import write_page
-from lightning_mtgan.pictures import beside_its_channels, save, sheet, to_picture
+from lightning_mtgan.pictures import beside_its_channels, beside_its_maps, labelled, save, sheet, to_picture
 from lightning_mtgan.reporting import quiet_lightning, user_errors
+from lightning_mtgan.tasks import make_tasks
+from lightning_mtgan.types import TaskKind
 
 BATCH = 500
 SHEET = 64
@@ -106,6 +111,25 @@ def report(arguments: argparse.Namespace) -> None:
     print(write_page(Path(arguments.run_folder)))
 
 
+def inspect_data(arguments: argparse.Namespace) -> None:
+    """Show what a training would be fed: a summary, everything that is wrong, and a labelled picture.
+
+    Takes the arguments of train.py, for example --config conf/images.yaml --data.root my_images.
+    """
+    data: ImageDataModule = DataCommand(arguments.training).datamodule
+    print_summary(data.summary())
+    images, tasks = data.dataset("train"), make_tasks(data.spec.tasks)
+    rows = images[torch.arange(min(arguments.num_images, len(images)))]
+    pixels = rows["image"].float() / 127.5 - 1
+    targets = {name: task.target({"image": pixels, "targets": rows["targets"]}) for name, task in tasks.items()}
+    maps = [target for name, target in targets.items() if tasks[name].spec.kind is TaskKind.DENSE]
+    captions = [
+        "\n".join(task.describe(targets[name][index]) for name, task in tasks.items()) for index in range(len(pixels))
+    ]
+    save(labelled(beside_its_maps(pixels, maps), captions, 8), arguments.output)
+    print(f"{len(pixels)} training images with their labels are in {arguments.output}")
+
+
 def _game(arguments: argparse.Namespace, averaged: bool = True) -> Game:
     path = Path(arguments.checkpoint)
     game = checkpoint.build_game(checkpoint.read(path), path, averaged=averaged and not arguments.raw)
@@ -166,6 +190,10 @@ def _parser() -> argparse.ArgumentParser:
     sub = commands.add_parser("report", help=report.__doc__, description=report.__doc__)
     sub.set_defaults(run=report)
     sub.add_argument("--run_folder", required=True, help="runs/<name>/version_<k>")
+    sub = commands.add_parser("inspect-data", help=inspect_data.__doc__, description=inspect_data.__doc__)
+    sub.set_defaults(run=inspect_data, training=[])
+    sub.add_argument("--output", type=Path, default=Path("data.png"), help="PNG file for the labelled images")
+    sub.add_argument("--num_images", type=int, default=32, help="images in it")
     about = workspace.dashboard.__doc__
     sub = commands.add_parser("build_dashboard", help=about, description=about)
     sub.set_defaults(run=workspace.dashboard)
@@ -177,7 +205,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command; returns the exit code, 2 for a mistake in the input."""
     with user_errors():
         quiet_lightning()
-        parsed = _parser().parse_args(arguments)
+        parser = _parser()
+        parsed, others = parser.parse_known_args(arguments)
+        if parsed.run is inspect_data:
+            parsed.training = others
+        elif others:
+            parser.error(f"unrecognized arguments: {' '.join(others)}")
         with torch.no_grad():
             parsed.run(parsed)
         return 0

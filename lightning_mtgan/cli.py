@@ -11,6 +11,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
+from jsonargparse import ArgumentParser
 from lightning.pytorch import LightningDataModule, Trainer
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI, SaveConfigCallback
 from lightning.pytorch.utilities.rank_zero import rank_zero_only
@@ -245,6 +246,25 @@ class TrainingCommand(LightningCLI):
             return [table]
         run.callback(finish, wandb)
         return [table, wandb]
+
+
+class DataCommand(TrainingCommand):
+    """Parses what ``train.py`` takes, and builds the data alone."""
+
+    def before_instantiate_classes(self) -> None:
+        """Nothing is trained, so nothing is resumed or written."""
+
+    def instantiate_classes(self) -> None:
+        """The data module, with the seed that a training would give it."""
+        every = config_files.parse(self.parser.dump(self.config, format="yaml"))
+        arguments = {**every["data"].get("init_args", {}), "seed": every["seed_everything"]}
+        parser = ArgumentParser(exit_on_error=False)
+        parser.add_subclass_arguments(LightningDataModule, "data")
+        try:
+            built = parser.parse_object({"data": {**every["data"], "init_args": arguments}})
+        except ArgumentError as error:
+            raise UserError(parser_sentence(error.message, [])) from error
+        self.datamodule = parser.instantiate_classes(built).data
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

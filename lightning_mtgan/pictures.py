@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 from PIL import Image, ImageDraw
 from torch import Tensor
-from torch.nn.functional import pad
+from torch.nn.functional import interpolate, pad
 
 LEAST_PIXELS = 64
 """Smaller images are enlarged by whole factors until they reach this many pixels."""
@@ -35,6 +35,13 @@ def beside_its_channels(image: Tensor) -> Tensor:
     return torch.cat([image, *parts], dim=3)
 
 
+def beside_its_maps(image: Tensor, maps: Sequence[Tensor]) -> Tensor:
+    """Images (N, C, H, W) with their maps (N, c, R, R), 0 to 255 and black where unknown, to the right."""
+    num_channels = max(one.shape[1] for one in (image, *maps))
+    shown = [interpolate(one.clamp(min=0).float() / 127.5 - 1, image.shape[2:]) for one in maps]
+    return torch.cat([one.expand(-1, num_channels, -1, -1) for one in (image, *shown)], dim=3)
+
+
 def sheet(image: Tensor, num_columns: int, captions: Sequence[str] = ()) -> Image.Image:
     """A contact sheet.
 
@@ -57,6 +64,28 @@ def sheet(image: Tensor, num_columns: int, captions: Sequence[str] = ()) -> Imag
     page.paste(picture, (margin, 0))
     for row, caption in enumerate(captions):
         ImageDraw.Draw(page).multiline_text((6, row * height + 6), caption, fill="black")
+    return page
+
+
+def labelled(image: Tensor, captions: Sequence[str], num_columns: int) -> Image.Image:
+    """A contact sheet with a caption below each image.
+
+    Args:
+        image: Images (N, C, H, W) in [-1, 1], row by row.
+        captions: One or more lines of text for each.
+        num_columns: Images in a row.
+    """
+    pictures = [to_picture(one).convert("RGB") for one in enlarge(image)]
+    ruler = ImageDraw.Draw(Image.new("RGB", (1, 1)))
+    boxes = [ruler.multiline_textbbox((0, 0), caption) for caption in captions]
+    width = 8 + max(pictures[0].width, *(int(box[2]) for box in boxes))
+    height = 8 + pictures[0].height + 4 + max(int(box[3]) for box in boxes)
+    num_rows = -(-len(pictures) // num_columns)
+    page = Image.new("RGB", (width * min(num_columns, len(pictures)), height * num_rows), "white")
+    for number, (picture, caption) in enumerate(zip(pictures, captions, strict=True)):
+        left, top = number % num_columns * width + 4, number // num_columns * height + 4
+        page.paste(picture, (left, top))
+        ImageDraw.Draw(page).multiline_text((left, top + picture.height + 4), caption, fill="black")
     return page
 
 

@@ -71,7 +71,11 @@ class ImageDataModule(lightning.LightningDataModule, ABC):
 
     def summary(self) -> Summary:
         """What the training images are."""
-        facts = {"images": self.splits["train"], "format": f"{self.spec.image_size} x {self.spec.image_size} pixels"}
+        spec, kind = self.spec, {1: "grey", 3: "colour"}
+        facts = {
+            "images": f"{len(self.dataset('train')):,}: {self.splits['train']}",
+            "format": f"{spec.image_size} x {spec.image_size} pixels, {kind.get(spec.num_channels, spec.num_channels)}",
+        }
         tasks, warnings = summarise(self.spec.tasks, self.dataset("train").targets())
         return Summary(facts, tasks, notes=warnings)
 

@@ -113,10 +113,10 @@ def _classes(spec: TaskSpec, values: Tensor, warnings: list[str]) -> str:
         more = f" and {len(small) - 5} more" if len(small) > 5 else ""
         warnings.append(f"task {spec.name}: few images of {', '.join(small[:5])}{more}; they will be learned by heart")
     order = counts.argsort(descending=True, stable=True).tolist()
-    shown = ", ".join(f"{names[i]} {int(counts[i]):,}" for i in order[:SHOWN])
+    shown = ", ".join(f"{names[i]}: {int(counts[i]):,}" for i in order[:SHOWN])
     if len(order) <= SHOWN:
         return shown
-    return f"{shown} … {names[order[-1]]} {int(counts[order[-1]]):,}"
+    return f"{shown} … {names[order[-1]]}: {int(counts[order[-1]]):,}"
 
 
 def _shares(spec: TaskSpec, values: Tensor) -> str:
