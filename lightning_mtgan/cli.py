@@ -217,12 +217,13 @@ class TrainingCommand(LightningCLI):
             self.trainer.fit(self.model, self.datamodule, ckpt_path=path, weights_only=True)
 
     def _check_division(self) -> None:
-        batch_size, parts, ranks = self.datamodule.batch_size, self.datamodule.micro_batches, self.trainer.world_size
-        if batch_size % (ranks * parts):
+        data, parts, ranks = self.datamodule, self.datamodule.micro_batches, self.trainer.world_size
+        sizes = {f"batch_sizes.{name}": size for name, size in getattr(data, "batch_sizes", {}).items()}
+        for key, batch_size in {"batch_size": data.batch_size, **sizes}.items():
+            if batch_size % (ranks * parts) == 0:
+                continue
             split = f"{ranks} processes" + (f" of {parts} micro-batches each" if parts > 1 else "")
-            raise UserError(
-                f"data.batch_size {batch_size} cannot be divided by {split}; use a multiple of {ranks * parts}"
-            )
+            raise UserError(f"data.{key} {batch_size} cannot be divided by {split}; use a multiple of {ranks * parts}")
 
     def _loggers(self, run: ExitStack) -> list[Any]:
         """Where figures go: the run's own folder, and W&B.

@@ -27,6 +27,7 @@ def _run(arguments: Sequence[str], environment: dict[str, str], output: Path) ->
     os.dup2(descriptor, 2)
     os.environ |= environment
     os.environ.pop("WANDB_SERVICE", None)  # a person's process has a service of its own
+    multiprocessing.set_start_method("fork", force=True)  # for workers; a person's process has no fork server
     import torch
 
     from lightning_mtgan.cli import main

@@ -1,6 +1,7 @@
 """Data sets: one data set, one file."""
 
 from lightning_mtgan.data.digits import Digits
+from lightning_mtgan.data.domains import Domains
 from lightning_mtgan.data.image_folder import ImageFolder
 from lightning_mtgan.data.images import IndexedImages
 from lightning_mtgan.data.module import ImageDataModule
@@ -10,6 +11,7 @@ from lightning_mtgan.data.stacked_digits import StackedDigits
 __all__ = [
     "ClassBalanced",
     "Digits",
+    "Domains",
     "ImageDataModule",
     "ImageFolder",
     "IndexedImages",

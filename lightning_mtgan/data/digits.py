@@ -9,6 +9,7 @@ from torch import Tensor
 from lightning_mtgan.data.handwriting import SOURCE, digits
 from lightning_mtgan.data.images import IndexedImages
 from lightning_mtgan.data.module import ImageDataModule
+from lightning_mtgan.data.sampling import Sampling
 from lightning_mtgan.errors import UserError
 from lightning_mtgan.types import DataSpec, TaskKind, TaskSpec
 
@@ -40,6 +41,7 @@ class Digits(ImageDataModule):
         num_images: Training digits, the first of the file; null for all 1,437.
         num_workers: Processes that fetch batches; 0 is fastest for images in memory.
         micro_batches: Parts of a batch that are trained on one after the other, to save memory.
+        sampling: Which images are seen how often; null: each one once in an epoch.
     """
 
     splits = {
@@ -55,8 +57,9 @@ class Digits(ImageDataModule):
         num_images: int | None = None,
         num_workers: int = 0,
         micro_batches: int = 1,
+        sampling: Sampling | None = None,
     ) -> None:
-        super().__init__(batch_size, seed, num_workers, micro_batches)
+        super().__init__(batch_size, seed, num_workers, micro_batches, sampling)
         if num_images is not None and num_images < 1:
             raise UserError(f"data.num_images is {num_images}; it must be at least 1, or null for all digits")
         self.num_images = num_images

@@ -184,7 +184,9 @@ class ImageFolder(ImageDataModule):
             for column in data.columns
             if column.files
         }
-        return StoredImages(data.store.arrays["image"], rows, labels, maps, has_map)
+        return StoredImages(
+            data.store.arrays["image"], rows, labels, maps, has_map, tuple(data.names[row] for row in rows.tolist())
+        )
 
     @cached_property
     def spec(self) -> DataSpec:  # type: ignore[override]

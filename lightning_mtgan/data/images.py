@@ -30,6 +30,10 @@ class IndexedImages(Dataset[dict[str, Any]], ABC):
         parts = [self[indices]["targets"] for indices in torch.arange(len(self)).split(CHUNK)]
         return {name: torch.cat([part[name] for part in parts]) for name in parts[0]}
 
+    def pair_keys(self) -> tuple[str, ...] | None:
+        """What an image and its partner in another domain have in common, and no other image; None if nothing."""
+        return None
+
     def resident(self, device: torch.device, most_bytes: int) -> IndexedImages | None:
         """The same images, kept on a device; None if they are more than so many bytes, or cannot be kept."""
         return None

@@ -11,6 +11,7 @@ from torch import Tensor
 from lightning_mtgan.data.handwriting import SOURCE, digits
 from lightning_mtgan.data.images import IndexedImages
 from lightning_mtgan.data.module import ImageDataModule
+from lightning_mtgan.data.sampling import Sampling
 from lightning_mtgan.draws import seed_of
 from lightning_mtgan.errors import UserError
 from lightning_mtgan.tasks import MeanColour, TextureEnergy, quantiles
@@ -67,6 +68,7 @@ class StackedDigits(ImageDataModule):
             ``texture``, energy of each channel's gradients.
         num_workers: Processes that fetch batches; 0 is fastest for images in memory.
         micro_batches: Parts of a batch that are trained on one after the other, to save memory.
+        sampling: Which images are seen how often; null: each one once in an epoch.
     """
 
     splits = {
@@ -83,8 +85,9 @@ class StackedDigits(ImageDataModule):
         tasks: Sequence[StackedTask] = ("red", "green", "blue"),
         num_workers: int = 0,
         micro_batches: int = 1,
+        sampling: Sampling | None = None,
     ) -> None:
-        super().__init__(batch_size, seed, num_workers, micro_batches)
+        super().__init__(batch_size, seed, num_workers, micro_batches, sampling)
         if num_images < 1:
             raise UserError(f"data.num_images is {num_images}; it must be at least 1")
         self.num_images = num_images

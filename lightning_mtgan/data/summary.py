@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import torch
 from rich.console import Console
@@ -34,6 +34,10 @@ class TaskSummary:
     kind: str
     values: str
     num_missing: int
+
+    def of(self, domain: str) -> TaskSummary:
+        """The same task, as one of a domain."""
+        return replace(self, name=f"{domain}: {self.name}")
 
 
 @dataclass

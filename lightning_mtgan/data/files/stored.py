@@ -21,6 +21,7 @@ class StoredImages(IndexedImages):
         labels: Targets of these images, by task, (N, ...).
         maps: Dense targets by task, uint8 (M, c, R, R), as ``image``.
         has_map: Which images have them, bool (N,).
+        files: The name of each image's file; empty where nobody asks.
     """
 
     def __init__(
@@ -30,7 +31,9 @@ class StoredImages(IndexedImages):
         labels: dict[str, Tensor],
         maps: Mapping[str, np.ndarray | Tensor],
         has_map: dict[str, Tensor],
+        files: tuple[str, ...] = (),
     ) -> None:
+        self.files = files
         self.image, self.rows, self.labels, self.maps, self.has_map = image, rows, labels, maps, has_map
 
     def __len__(self) -> int:
@@ -50,6 +53,10 @@ class StoredImages(IndexedImages):
         for name, maps in self.maps.items():
             found[name] = _take(maps, self.rows).to(torch.int16).where(self.has_map[name].view(-1, 1, 1, 1), -1)
         return found
+
+    def pair_keys(self) -> tuple[str, ...] | None:
+        """The files without their endings."""
+        return tuple(name.rpartition(".")[0] for name in self.files) or None
 
     def resident(self, device: torch.device, most_bytes: int) -> StoredImages | None:
         """The same images, kept on a device; None if they are more than so many bytes."""
