@@ -7,6 +7,7 @@ import json
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ import torch
 
 from lightning_mtgan.cli import main
 from tests.launch import Launched
+from tests.picture_files import png, write_folder
 
 torch.set_num_threads(1)  # these networks are too small to share, and a shared machine punishes waiting threads
 
@@ -41,7 +43,24 @@ Train = Callable[..., Path]
 
 
 def arguments_of(config: Path) -> list[str]:
-    return [] if config.stem == "default" else [f"--config={config}"]
+    own = [f"--data.root={own_images()}", f"--data.cache={CACHE}"] if config.stem == "images" else []
+    return own if config.stem == "default" else [f"--config={config}", *own]
+
+
+@cache
+def own_images() -> Path:
+    """A person's folder: a table of mixed tasks, in which labels are missing, and maps."""
+    root = Path(CACHE) / "own"
+    names = write_folder(root, 70)
+    rows = ["file,kind,age,map"]
+    for index, name in enumerate(names):
+        path = root / "maps" / f"{index:03d}.png"
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(png(16, 3 * index))
+        kind, age = (("", "red", "green", "blue")[index % 4], "" if index % 5 == 0 else str(index / 7))
+        rows.append(f"{name},{kind},{age},{path.relative_to(root)}")
+    (root / "labels.csv").write_text("\n".join(rows) + "\n")
+    return root
 
 
 def newest_run(runs: Path) -> Path:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 import torch
@@ -18,7 +19,7 @@ from lightning_mtgan.losses import Hinge, NonSaturating, RelativisticPairing
 from lightning_mtgan.networks import ConvGenerator, ConvTrunk, ProjectionHead, TaskEmbedding, UnconditionalHead
 from lightning_mtgan.pictures import beside_its_channels
 from lightning_mtgan.supervision import AuxiliaryHeads, ContrastiveHeads, TwinHeads
-from lightning_mtgan.types import Batch, DataSpec
+from lightning_mtgan.types import Batch, DataSpec, TaskKind, TaskSpec
 
 DATA = StackedDigits(batch_size=8, num_images=64, tasks=("red", "green", "blue", "even", "ink", "colour", "texture"))
 
@@ -37,6 +38,11 @@ def mtgan(**changes: object) -> MTGAN:
     return MTGAN(**{**parts, **changes})  # type: ignore[arg-type]
 
 
+MASKS = torch.randint(256, (8, 1, 8, 8), dtype=torch.int16, generator=torch.Generator().manual_seed(0))
+MASK = TaskSpec("mask", TaskKind.DENSE, 1, resolution=8)
+LACKING = tuple(replace(task, is_complete=task.measure is not None) for task in (*DATA.spec.tasks, MASK))
+ROWS = {name: rows[:8] for name, rows in (DATA.spec.joint or {}).items()} | {"mask": MASKS}
+
 GAMES: dict[str, Callable[[], Game]] = {
     "default": mtgan,
     "non-saturating": lambda: mtgan(adversarial=NonSaturating()),
@@ -47,6 +53,9 @@ GAMES: dict[str, Callable[[], Game]] = {
     "lazy penalty": lambda: mtgan(penalty_every=4),
     "no penalty, no heads": lambda: mtgan(penalty_every=0, supervision=None),
     "unconditional": lambda: mtgan(embedding=None, adversarial_head=UnconditionalHead),
+    "missing labels and maps": lambda: mtgan(spec=DataSpec(8, 3, LACKING, ROWS)),
+    "missing labels, contrastive": lambda: mtgan(spec=DataSpec(8, 3, LACKING, ROWS), supervision=ContrastiveHeads),
+    "missing labels, twin heads": lambda: mtgan(spec=DataSpec(8, 3, LACKING, ROWS), supervision=TwinHeads),
     "no tasks": lambda: mtgan(spec=DataSpec(8, 3), adversarial_head=UnconditionalHead),
 }
 
@@ -56,9 +65,14 @@ def _game(request: pytest.FixtureRequest) -> Game:
     return GAMES[request.param]()
 
 
-def batch() -> Batch:
+def batch(game: Game) -> Batch:
     rows = DATA.dataset("train")[torch.arange(8)]
-    return {"image": rows["image"] / 127.5 - 1, "targets": rows["targets"], "draws": Draws(seed=3, step=1)}
+    targets = {**rows["targets"], "mask": MASKS}
+    for number, task in enumerate(game.spec.tasks):
+        if not task.is_complete:  # each task lacks its target in other images
+            targets[task.name] = targets[task.name].clone()
+            targets[task.name][number % 3 :: 3] = torch.nan if targets[task.name].is_floating_point() else -1
+    return {"image": rows["image"] / 127.5 - 1, "targets": targets, "draws": Draws(seed=3, step=1)}
 
 
 def play(game: Game, phase_name: str, rate: float = 0.1) -> dict[str, Tensor]:
@@ -69,7 +83,7 @@ def play(game: Game, phase_name: str, rate: float = 0.1) -> dict[str, Tensor]:
     parameters = list(game.players[phase.player].parameters())
     optimizer = torch.optim.SGD(parameters, lr=rate)
     optimizer.zero_grad()
-    terms = phase.losses(batch())
+    terms = phase.losses(batch(game))
     WeightedSum().backward(terms, parameters)
     optimizer.step()
     return terms.losses
@@ -96,7 +110,7 @@ def test_each_phase_changes_its_player_and_no_other(game: Game) -> None:
 
 def test_same_seed_same_bits(game: Game) -> None:
     for phase in game.phases():
-        first, second = phase.losses(batch()), phase.losses(batch())
+        first, second = phase.losses(batch(game)), phase.losses(batch(game))
         assert all(torch.equal(first.losses[name], second.losses[name]) for name in first.losses)
 
 
@@ -143,12 +157,14 @@ def test_the_condition_reaches_the_image() -> None:
     assert not torch.equal(images[0], images[1])
 
 
-@pytest.mark.parametrize("name", ["default", "contrastive heads", "hinge, twin heads", "shared embedding"])
+@pytest.mark.parametrize(
+    "name", ["default", "contrastive heads", "hinge, twin heads", "shared embedding", "missing labels and maps"]
+)
 def test_a_step_never_asks_the_device_for_a_number(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     game = GAMES[name]()
     for phase in game.phases():  # first turn: constants find their way to the device
-        phase.losses(batch())
-    given = batch()
+        phase.losses(batch(game))
+    given = batch(game)
 
     def refuse(self: Tensor, *_: object) -> None:
         raise AssertionError("a host synchronisation inside a step")
@@ -166,7 +182,7 @@ def test_bfloat16_reaches_the_parameters() -> None:
         game.discriminator.adversarial.project.weight.normal_()  # type: ignore[union-attr,operator]
     for phase in game.phases():
         with torch.autocast("cpu", torch.bfloat16):
-            terms = phase.losses(batch())
+            terms = phase.losses(batch(game))
         parameters = dict(game.players[phase.player].named_parameters())
         WeightedSum().backward(terms, list(parameters.values()))
         assert all(loss.dtype == torch.float32 for loss in terms.losses.values())
@@ -184,10 +200,10 @@ def test_grey_images_have_no_channels_to_show() -> None:
 
 
 def test_a_lazy_penalty_is_scaled_by_its_interval() -> None:
-    direct = mtgan().phases()[0].losses(batch()).losses
+    direct = mtgan().phases()[0].losses(batch(mtgan())).losses
     lazy = next(phase for phase in mtgan(penalty_every=4).phases() if phase.name == "penalty")
     assert lazy.every == 4
-    losses = lazy.losses(batch()).losses
+    losses = lazy.losses(batch(mtgan())).losses
     assert losses["r1"].item() == pytest.approx(4 * direct["r1"].item(), rel=1e-5)
     assert losses["r2"].item() == pytest.approx(4 * direct["r2"].item(), rel=1e-5)
 
@@ -197,7 +213,7 @@ def test_the_heads_learn_from_real_images_only() -> None:
     supervision = game.discriminator.supervision
     assert supervision is not None
     fake = torch.randn(8, 16, requires_grad=True)
-    targets = game.targets(batch())
+    targets = game.targets(batch(game))
     total = sum(supervision.discriminator_losses(torch.randn(8, 16), fake, targets, targets).values())
     assert torch.autograd.grad(total, fake, allow_unused=True)[0] is None  # type: ignore[arg-type]
 
@@ -206,7 +222,7 @@ def test_a_twin_is_maximised_by_the_generator() -> None:
     game = mtgan(supervision=TwinHeads)
     heads = game.discriminator.supervision
     assert isinstance(heads, TwinHeads)
-    features, targets = torch.randn(8, 16), game.targets(batch())
+    features, targets = torch.randn(8, 16), game.targets(batch(game))
     for name, task in heads.tasks.items():
         expected = task.loss(heads.heads[name](features), targets[name]) - task.loss(
             heads.twins[name](features), targets[name]
@@ -216,7 +232,7 @@ def test_a_twin_is_maximised_by_the_generator() -> None:
 
 def test_a_constraint_pulls_the_generator_alone() -> None:
     game = mtgan()
-    names = [set(phase.losses(batch()).losses) for phase in game.phases()]
+    names = [set(phase.losses(batch(game)).losses) for phase in game.phases()]
     assert not {"colour", "texture"} & names[0]
     assert {"colour", "texture"} <= names[1]
 

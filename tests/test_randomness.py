@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import torch
+from torch import Tensor
 
-from lightning_mtgan.data.order import BatchOrder, ShuffledStream
+from lightning_mtgan.data import ClassBalanced, IndexedImages, Shuffled, TaskBalanced
+from lightning_mtgan.data.order import BalancedStream, BatchOrder, ShuffledStream
 from lightning_mtgan.draws import Draws
+from lightning_mtgan.errors import UserError
 
 
 @pytest.mark.parametrize("num_ranks", [1, 2, 3, 6])
@@ -79,3 +84,43 @@ def test_order_depends_on_the_position_alone() -> None:
     resumed = iter(BatchOrder(ShuffledStream(3, 100), 8, 0, 1, lambda: 17))
     assert all(torch.equal(next(resumed), batches[step]) for step in range(17, 40))
     assert torch.equal(ShuffledStream(3, 100).indices(17 * 8, 8), batches[17])
+
+
+@pytest.mark.parametrize("start", [0, 5, 4094])
+def test_groups_take_turns_and_no_image_is_forgotten(start: int) -> None:
+    groups = [torch.arange(0, 40), torch.arange(40, 43), torch.arange(43, 50)]
+    stream = BalancedStream(3, groups)
+    seen = stream.indices(start, 3 * 120)
+    group_of = torch.tensor(
+        [next(g for g, members in enumerate(groups) if index in members) for index in seen.tolist()]
+    )
+    turns = torch.bincount(group_of)
+    assert turns.sum() == 360 and (turns - 120).abs().max() <= 1  # the ends may cut a round
+    first = -start % 3
+    assert all(len(turn.unique()) == 3 for turn in group_of[first : first + 300].view(-1, 3))
+    counts = torch.bincount(seen, minlength=50)
+    assert all(counts[members].max() - counts[members].min() <= 2 for members in groups)
+    assert torch.equal(BalancedStream(3, groups).indices(start + 100, 50), seen[100:150])
+
+
+class Labelled(IndexedImages):
+    """Images that have labels of one task or the other."""
+
+    def __len__(self) -> int:
+        return 90
+
+    def __getitem__(self, indices: Tensor) -> dict[str, Any]:
+        kind = torch.where(indices < 60, (indices >= 50).long(), -1)
+        size = torch.where(indices >= 60, 1.0, torch.nan)[:, None]
+        return {"image": torch.zeros(len(indices), 1, 8, 8), "targets": {"kind": kind, "size": size}}
+
+
+def test_balanced_sampling_does_what_it_says() -> None:
+    images = Labelled()
+    seen = images[ClassBalanced("kind").stream(images, 0).indices(0, 300)]["targets"]["kind"]
+    assert torch.bincount(seen + 1).tolist() == [100, 100, 100]  # unknown, 0 and 1
+    seen = images[TaskBalanced().stream(images, 0).indices(0, 300)]["targets"]["kind"]
+    assert ((seen >= 0).sum(), (seen < 0).sum()) == (150, 150)
+    assert len(Shuffled().stream(images, 0).indices(0, 90).unique()) == 90
+    with pytest.raises(UserError, match="the classification tasks of the data are kind"):
+        ClassBalanced("size").stream(images, 0)
