@@ -6,6 +6,7 @@ from lightning_mtgan.data.image_folder import ImageFolder
 from lightning_mtgan.data.images import IndexedImages
 from lightning_mtgan.data.module import ImageDataModule
 from lightning_mtgan.data.sampling import ClassBalanced, Sampling, Shuffled, TaskBalanced
+from lightning_mtgan.data.shapes import Shapes
 from lightning_mtgan.data.stacked_digits import StackedDigits
 
 __all__ = [
@@ -16,6 +17,7 @@ __all__ = [
     "ImageFolder",
     "IndexedImages",
     "Sampling",
+    "Shapes",
     "Shuffled",
     "StackedDigits",
     "TaskBalanced",

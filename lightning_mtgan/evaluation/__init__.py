@@ -11,9 +11,11 @@ from lightning_mtgan.evaluation.measurement import Measurement
 from lightning_mtgan.evaluation.pretrained import Pretrained
 from lightning_mtgan.evaluation.protocol import Protocol, describe, in_short, require_enough
 from lightning_mtgan.evaluation.reference import Reference, References
+from lightning_mtgan.evaluation.shapes import ShapesEvaluator, ShapesExtractor
 
 register_feature_extractor("mtgan-stacked-digits", DigitsExtractor)
 register_feature_extractor("mtgan-digits", DigitsExtractor)
+register_feature_extractor("mtgan-shapes", ShapesExtractor)
 
 __all__ = [
     "Abandoned",
@@ -28,6 +30,7 @@ __all__ = [
     "Protocol",
     "Reference",
     "References",
+    "ShapesEvaluator",
     "describe",
     "generated",
     "in_short",
