@@ -8,11 +8,30 @@ from lightning_mtgan.data.module import ImageDataModule
 from lightning_mtgan.data.sampling import ClassBalanced, Sampling, Shuffled, TaskBalanced
 from lightning_mtgan.data.shapes import Shapes
 from lightning_mtgan.data.stacked_digits import StackedDigits
+from lightning_mtgan.data.standard import (
+    CIFAR10,
+    CIFAR100,
+    KMNIST,
+    MNIST,
+    STL10,
+    SVHN,
+    CelebA,
+    FashionMNIST,
+    StackedMNIST,
+)
 
 __all__ = [
+    "CIFAR10",
+    "CIFAR100",
+    "KMNIST",
+    "MNIST",
+    "STL10",
+    "SVHN",
+    "CelebA",
     "ClassBalanced",
     "Digits",
     "Domains",
+    "FashionMNIST",
     "ImageDataModule",
     "ImageFolder",
     "IndexedImages",
@@ -20,5 +39,6 @@ __all__ = [
     "Shapes",
     "Shuffled",
     "StackedDigits",
+    "StackedMNIST",
     "TaskBalanced",
 ]
