@@ -20,6 +20,7 @@ from lightning_mtgan.callbacks.summary import print_figures, write_json
 from lightning_mtgan.cli import DataCommand
 from lightning_mtgan.conditions import parse_conditions
 from lightning_mtgan.data import ImageDataModule
+from lightning_mtgan.data.streams import write_stream
 from lightning_mtgan.data.summary import print_summary
 from lightning_mtgan.draws import seed_of
 from lightning_mtgan.errors import UserError
@@ -130,6 +131,15 @@ def inspect_data(arguments: argparse.Namespace) -> None:
     print(f"{len(pixels)} training images with their labels are in {arguments.output}")
 
 
+def stream_data(arguments: argparse.Namespace) -> None:
+    """Write the data of a training as a stream of chunks, for machines that cannot hold it whole.
+
+    Takes the arguments of train.py; train on the result with --data lightning_mtgan.data.Streamed --data.root FOLDER.
+    """
+    write_stream(DataCommand(arguments.training).datamodule, arguments.output, arguments.num_workers)
+    print(f"the stream is in {arguments.output}")
+
+
 def _game(arguments: argparse.Namespace, averaged: bool = True) -> Game:
     path = Path(arguments.checkpoint)
     game = checkpoint.build_game(checkpoint.read(path), path, averaged=averaged and not arguments.raw)
@@ -194,6 +204,10 @@ def _parser() -> argparse.ArgumentParser:
     sub.set_defaults(run=inspect_data, training=[])
     sub.add_argument("--output", type=Path, default=Path("data.png"), help="PNG file for the labelled images")
     sub.add_argument("--num_images", type=int, default=32, help="images in it")
+    sub = commands.add_parser("write-stream", help=stream_data.__doc__, description=stream_data.__doc__)
+    sub.set_defaults(run=stream_data, training=[])
+    sub.add_argument("--output", type=Path, required=True, help="folder that does not exist yet")
+    sub.add_argument("--num_workers", type=int, default=0, help="processes that fetch the images")
     about = workspace.dashboard.__doc__
     sub = commands.add_parser("build_dashboard", help=about, description=about)
     sub.set_defaults(run=workspace.dashboard)
@@ -207,7 +221,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         quiet_lightning()
         parser = _parser()
         parsed, others = parser.parse_known_args(arguments)
-        if parsed.run is inspect_data:
+        if "training" in parsed:
             parsed.training = others
         elif others:
             parser.error(f"unrecognized arguments: {' '.join(others)}")

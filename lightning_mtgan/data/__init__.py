@@ -19,6 +19,7 @@ from lightning_mtgan.data.standard import (
     FashionMNIST,
     StackedMNIST,
 )
+from lightning_mtgan.data.streams import Streamed
 
 __all__ = [
     "CIFAR10",
@@ -40,5 +41,6 @@ __all__ = [
     "Shuffled",
     "StackedDigits",
     "StackedMNIST",
+    "Streamed",
     "TaskBalanced",
 ]
