@@ -67,7 +67,7 @@ def generate(arguments: argparse.Namespace) -> None:
     table = csv.writer(text, lineterminator="\n")
     table.writerow(["file", *wanted])
     for index in range(len(images)):
-        values = [" ".join(f"{v:g}" for v in target[index].flatten().tolist()) for target in wanted.values()]
+        values = [game.tasks[name].in_cell(target[index]) for name, target in wanted.items()]
         table.writerow([f"{index:05d}.png", *values])
     partial = folder / "conditions.csv.partial"
     partial.write_text(text.getvalue())

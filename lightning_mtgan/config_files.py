@@ -82,7 +82,7 @@ def split(arguments: Sequence[str]) -> tuple[list[Path], dict[str, str], list[st
     rest = iter(arguments)
     for argument in rest:
         flag, separator, value = argument.partition("=")
-        is_key = flag.startswith("--") and "." in flag and flag[2:].split(".")[0] in OVERLAID
+        is_key = flag == "--data" or (flag.startswith("--") and "." in flag and flag[2:].split(".")[0] in OVERLAID)
         if flag not in FLAGS and (not is_key or flag.endswith((".help", "+"))):
             others.append(argument)
             continue

@@ -72,6 +72,10 @@ class Dense(Task):
         """Mean absolute error of all pixels, as a share of 255."""
         return f"task_error/{self.name}", (prediction.float() - target).abs().double().mean().item() / 255
 
+    def in_cell(self, target: Tensor) -> str:
+        """How much of the map is filled: a table cannot hold it."""
+        return self.in_words(target)
+
     def in_words(self, target: Tensor) -> str:
         """How much of the map is filled."""
         return f"{target.clamp(min=0).float().mean().item() / 255:.0%}"

@@ -79,6 +79,10 @@ class Task(ABC):
             return f"{self.name} ?"
         return f"{self.name} {self.in_words(target)}"
 
+    def in_cell(self, target: Tensor) -> str:
+        """One target as it stands in a table: its numbers, with spaces between."""
+        return " ".join(f"{number:g}" for number in target.flatten().tolist())
+
     def in_words(self, target: Tensor) -> str:
         """The value of one known target."""
         return " ".join(f"{number:.2f}" for number in target.flatten().tolist())

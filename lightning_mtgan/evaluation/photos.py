@@ -1,0 +1,173 @@
+"""The judge of photographs: a small convolutional network, shipped with its weights."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cached_property
+from itertools import pairwise
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import interpolate, relu
+from torch.nn.utils.fusion import fuse_conv_bn_eval
+
+from lightning_mtgan.data.photographs import TRAINING
+from lightning_mtgan.errors import UserError
+from lightning_mtgan.evaluation.evaluator import Evaluator
+from lightning_mtgan.evaluation.extractor import file_checksum, load_weights
+
+WEIGHTS = Path(__file__).parent / "weights" / "photos.pt"
+NUM_FEATURES = 128
+SIDE = 32
+"""Height and width in pixels that the network sees."""
+CHUNK = 100
+"""Images at a time: large ones as floating-point numbers would fill the memory."""
+
+
+class PhotoNetwork(nn.Module):
+    """Features of a natural image, 32 x 32 pixels in [-1, 1], and the training photograph that it is from.
+
+    Mean and deviation of early layers hold colour and texture, the last layer sees the whole image.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        widths, strides = (3, 16, 32, 40, 48, 48, 56), (1, 2, 1, 2, 1, 2)
+        self.convolutions = nn.ModuleList(
+            nn.Conv2d(i, o, 3, stride=stride, padding=1, bias=False)
+            for (i, o), stride in zip(pairwise(widths), strides, strict=True)
+        )
+        self.norms = nn.ModuleList(nn.BatchNorm2d(o) for o in widths[1:])
+        self.gather = nn.Linear(2 * (16 + 40 + 48) + 56, NUM_FEATURES, bias=False)
+        self.standardise = nn.BatchNorm1d(NUM_FEATURES, affine=False)  # so that each feature counts as much
+        self.classify = nn.Linear(NUM_FEATURES, len(TRAINING))
+
+    def maps(self, image: Tensor) -> list[Tensor]:
+        """The output of each layer for images (N, 3, 32, 32)."""
+        found = [image]
+        for convolution, norm in zip(self.convolutions, self.norms, strict=True):
+            found.append(relu(norm(convolution(found[-1]))))
+        return found[1:]
+
+    def pooled(self, maps: Sequence[Tensor]) -> Tensor:
+        """The outputs of all layers to features (N, 128) with mean 0 and deviation 1 over the training patches."""
+        found = []
+        for early in maps[:5:2]:
+            mean = early.mean((2, 3))
+            spread = (early - mean[:, :, None, None]).square().mean((2, 3))
+            found += [mean, (spread + 1e-4).sqrt()]
+        return self.standardise(self.gather(torch.cat([*found, maps[-1].mean((2, 3))], dim=1)))
+
+    def features(self, image: Tensor) -> Tensor:
+        """Images (N, 3, 32, 32) to features (N, 128)."""
+        return self.pooled(self.maps(image))
+
+    def logits(self, features: Tensor) -> Tensor:
+        """Features (N, 128) to logits of the training photographs (N, 7)."""
+        return self.classify(relu(features))
+
+
+def seen(image: Tensor) -> Tensor:
+    """Images uint8 (N, 1 or 3, H, W) as the network sees them: (N, 3, 32, 32) in [-1, 1]."""
+    colour = image.expand(-1, 3, -1, -1).float() / 127.5 - 1
+    if colour.shape[2:] == (SIDE, SIDE):
+        return colour
+    return interpolate(colour, (SIDE, SIDE), mode="bilinear", antialias=True)
+
+
+class PhotosEvaluator(Evaluator):
+    """Features of natural images of any size, grey or in colour, and which photograph a patch is from.
+
+    Trained by ``python -m lightning_mtgan.evaluation.train_photos`` on patches of seven photographs, on
+    several tasks at once: it knows colour, texture and simple structure, but no objects.
+
+    Args:
+        name: Name under which torch-fidelity knows the extractor.
+        features_list: Of ``features`` (128 numbers) and ``logits`` (7).
+    """
+
+    def __init__(self, name: str = "mtgan-photos", features_list: Sequence[str] = ("features",)) -> None:
+        super().__init__(name, features_list)
+        self.network = PhotoNetwork()
+        self.network.load_state_dict(load_weights(WEIGHTS))
+        self.network.eval()
+        pairs = zip(self.network.convolutions, self.network.norms, strict=True)
+        self.fused = nn.ModuleList(fuse_conv_bn_eval(conv, norm) for conv, norm in pairs)  # type: ignore
+        self.eval().requires_grad_(False)
+
+    @staticmethod
+    def get_provided_features_list() -> tuple[str, ...]:
+        """The names of the features."""
+        return ("features", "logits")
+
+    @staticmethod
+    def get_default_feature_layer_for_metric(metric: str) -> str:
+        """Logits for the Inception Score, features for everything else."""
+        return "logits" if metric == "isc" else "features"
+
+    @staticmethod
+    def can_be_compiled() -> bool:
+        """The network is compiled by nobody: it takes milliseconds."""
+        return False
+
+    @staticmethod
+    def get_dummy_input_for_compile() -> Tensor:
+        """A black image."""
+        return torch.zeros(1, 3, SIDE, SIDE, dtype=torch.uint8)
+
+    @cached_property
+    def checksum(self) -> str:
+        """Of the shipped file."""
+        return file_checksum(WEIGHTS)
+
+    @property
+    def resize(self) -> str:
+        """Images of every size are brought to the one that the network was trained with."""
+        return f"bilinear with antialiasing to {SIDE} x {SIDE}"
+
+    def features(self, image: Tensor) -> Tensor:
+        """Features float32 (N, 128) of images uint8 (N, 1 or 3, H, W) of any size; grey is repeated.
+
+        Raises:
+            UserError: If the images are neither grey nor RGB.
+        """
+        if image.shape[1] not in (1, 3):
+            raise UserError(
+                f"{self.name} sees images with 1 or 3 channels (grey or RGB), and these have {image.shape[1]}; "
+                "choose another fidelity.extractor"
+            )
+        return torch.cat([self._features(chunk) for chunk in image.split(CHUNK)])
+
+    def _features(self, image: Tensor) -> Tensor:
+        maps = [seen(image)]
+        for convolution in self.fused:
+            maps.append(relu(convolution(maps[-1])))
+        return self.network.pooled(maps[1:])
+
+    def logits(self, features: Tensor) -> Tensor:
+        """Features (N, 128) to logits of the training photographs (N, 7)."""
+        return self.network.logits(features)
+
+    def predictions(self, image: Tensor, features: Tensor) -> dict[str, Tensor]:
+        """The training photograph that the image is from, or most resembles."""
+        return {"photograph": self.logits(features).argmax(1)}
+
+    def forward(self, input: Tensor) -> tuple[Tensor, ...]:
+        """The requested features of images uint8 (N, 1 or 3, H, W), as torch-fidelity asks for them."""
+        features = self.features(input)
+        every = {"features": features, "logits": self.logits(features)}
+        return tuple(every[name] for name in self.features_list)
+
+
+class PhotosExtractor(PhotosEvaluator):
+    """The same judge as torch-fidelity builds it: with every option of its own call, which we ignore.
+
+    Args:
+        name: Name under which torch-fidelity knows the extractor.
+        features_list: Of ``features`` and ``logits``.
+        options: What torch-fidelity passes besides.
+    """
+
+    def __init__(self, name: str, features_list: Sequence[str], **options: object) -> None:
+        super().__init__(name, features_list)
