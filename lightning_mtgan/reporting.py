@@ -52,6 +52,7 @@ def quiet_lightning() -> None:
         "You're resuming from a checkpoint that ended before the epoch ended",  # our order starts at the step
         "Starting from v1.9.0, `tensorboardX` has been removed",
         "GPU available but not used",
+        "is smaller than the logging interval",  # figures are logged by the step, whatever an epoch is
         "`isinstance(treespec, LeafSpec)` is deprecated",  # lightning 2.6 under torch 2.15
     ):
         warnings.filterwarnings("ignore", message=f".*{re.escape(message)}.*")
