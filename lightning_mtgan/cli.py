@@ -202,6 +202,7 @@ class TrainingCommand(LightningCLI):
             UserError: If the ranks cannot divide the batch; said before any of them is started.
         """
         self._check_division()
+        self._check_data()
         with ExitStack() as run:
             if self.config.trainer.logger is None and not self.config.trainer.fast_dev_run:
                 self.trainer.loggers = self._loggers(run)
@@ -224,6 +225,13 @@ class TrainingCommand(LightningCLI):
                 continue
             split = f"{ranks} processes" + (f" of {parts} micro-batches each" if parts > 1 else "")
             raise UserError(f"data.{key} {batch_size} cannot be divided by {split}; use a multiple of {ranks * parts}")
+
+    def _check_data(self) -> None:
+        """Other images are refused before a network is found not to fit them."""
+        state = self.resume.states.get(type(self.datamodule).__qualname__) if self.resume is not None else None
+        if state is not None:
+            self.datamodule.trainer = self.trainer
+            self.datamodule.load_state_dict(state)
 
     def _loggers(self, run: ExitStack) -> list[Any]:
         """Where figures go: the run's own folder, and W&B.

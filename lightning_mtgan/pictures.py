@@ -79,7 +79,7 @@ def labelled(image: Tensor, captions: Sequence[str], num_columns: int) -> Image.
     ruler = ImageDraw.Draw(Image.new("RGB", (1, 1)))
     boxes = [ruler.multiline_textbbox((0, 0), caption) for caption in captions]
     width = 8 + max(pictures[0].width, *(int(box[2]) for box in boxes))
-    height = 8 + pictures[0].height + 4 + max(int(box[3]) for box in boxes)
+    height = 12 + pictures[0].height + 4 + max(int(box[3]) for box in boxes)
     num_rows = -(-len(pictures) // num_columns)
     page = Image.new("RGB", (width * min(num_columns, len(pictures)), height * num_rows), "white")
     for number, (picture, caption) in enumerate(zip(pictures, captions, strict=True)):

@@ -32,6 +32,7 @@ class Resume:
         wandb_id: The W&B run that goes on, or None.
         num_rows: Rows of ``metrics.csv`` that belong to the checkpoint.
         ended: Why the run ended there before its last step; None if it did not.
+        states: What the data modules have kept, by the name of their class.
     """
 
     path: Path
@@ -42,6 +43,7 @@ class Resume:
     wandb_id: str | None
     num_rows: int
     ended: str | None
+    states: dict[str, dict[str, Any]]
 
     @property
     def is_complete(self) -> bool:
@@ -92,6 +94,7 @@ def find(asked: str, runs: Path, name: str) -> Resume | None:
         kept["wandb_id"] if folder is not None else None,
         kept["num_rows"] if folder is not None else 0,
         content[KEY]["ended"] if folder is not None else None,
+        {name: state for name, state in content.items() if name[:1].isupper() and isinstance(state, dict)},
     )
 
 

@@ -9,6 +9,8 @@ import tempfile
 from collections.abc import Callable, Iterator
 from functools import cache
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 import torch
@@ -45,6 +47,14 @@ Train = Callable[..., Path]
 def arguments_of(config: Path) -> list[str]:
     own = [f"--data.root={own_images()}", f"--data.cache={CACHE}"] if config.stem == "images" else []
     return own if config.stem == "default" else [f"--config={config}", *own]
+
+
+def served(data: Any, step: int = 0, rank: int = 0, ranks: int = 1) -> Any:
+    """The loader of one rank, as a trainer at a step asks for it."""
+    strategy = SimpleNamespace(root_device=torch.device("cpu"))
+    data.trainer = SimpleNamespace(global_rank=rank, world_size=ranks, global_step=step, strategy=strategy)
+    loader = data.train_dataloader()
+    return (data.on_after_batch_transfer(batch, 0) for batch in loader)
 
 
 @cache

@@ -11,17 +11,9 @@ import yaml
 from lightning_mtgan.cli import main
 from lightning_mtgan.data import ClassBalanced, Digits, Domains, ImageDataModule, ImageFolder, StackedDigits
 from lightning_mtgan.errors import UserError
-from tests.conftest import SMALL, farthest, weights
+from tests.conftest import SMALL, farthest, served, weights
 from tests.launch import Launched
 from tests.picture_files import write_folder
-
-
-def served(data: Any, step: int = 0, rank: int = 0, ranks: int = 1) -> Any:
-    """The loader of one rank, as a trainer at a step asks for it."""
-    strategy = SimpleNamespace(root_device=torch.device("cpu"))
-    data.trainer = SimpleNamespace(global_rank=rank, world_size=ranks, global_step=step, strategy=strategy)
-    loader = data.train_dataloader()
-    return (data.on_after_batch_transfer(batch, 0) for batch in loader)
 
 
 def two(**changes: Any) -> Domains:

@@ -3,8 +3,6 @@ from __future__ import annotations
 import json
 import os
 import resource
-import subprocess
-import sys
 import zipfile
 from pathlib import Path
 
@@ -21,7 +19,8 @@ from lightning_mtgan.data import ImageFolder
 from lightning_mtgan.errors import UserError
 from lightning_mtgan.tasks import MeanColour
 from lightning_mtgan.types import DataSpec, TaskKind
-from tests.conftest import ROOT, Train
+from tests.conftest import ROOT, SMALL, Train, served
+from tests.launch import SERVER
 from tests.picture_files import png, quadrants, write_bomb, write_folder, write_kinds
 
 
@@ -353,17 +352,21 @@ def test_the_store_is_kept_until_a_file_changes_and_made_again_when_damaged(tmp_
     assert ImageFolder("kept")._data.store.folder != folder
 
 
-def test_several_processes_build_one_store(tmp_path: Path) -> None:
+def build(folder: Path) -> None:
+    os.chdir(folder)
+    (folder / str(os.getpid())).write_text(ImageFolder("many").dataset("train").checksum(20))
+
+
+def test_several_processes_build_one_store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(ROOT)  # where the server of processes finds its modules
     write_folder(tmp_path / "many", 40)
-    script = "from lightning_mtgan.data import ImageFolder; print(ImageFolder('many').dataset('train').checksum(20))"
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
-    started = [
-        subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True, env=environment)
-        for _ in range(2)
-    ]
-    found = {process.communicate(timeout=120)[0] for process in started}
-    assert len(found) == 1 and found.pop().strip()
-    assert len([path for path in Path("data/cache").glob("store-*") if path.is_dir()]) == 1
+    started = [SERVER.Process(target=build, args=(tmp_path,)) for _ in range(3)]
+    for process in started:
+        process.start()
+    for process in started:
+        process.join(60)
+    assert len({(tmp_path / str(process.pid)).read_text() for process in started}) == 1
+    assert len([path for path in (tmp_path / "data" / "cache").glob("store-*") if path.is_dir()]) == 1
 
 
 @pytest.mark.parametrize("what", ["classes", "table"])
@@ -394,6 +397,40 @@ def test_images_may_stay_on_the_device_or_in_the_mapped_file(tmp_path: Path, tra
         run = train(*arguments, f"--data.device_mib={mib}", runs=f"runs{number}")
         contents.append(torch.load(run / "checkpoints" / "last.ckpt", weights_only=True)["state_dict"])
     assert all(torch.equal(contents[0][key], contents[1][key]) for key in contents[0])
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_two_ranks_see_every_image_once_in_an_epoch(tmp_path: Path, workers: int) -> None:
+    write_folder(tmp_path / "own", 48)
+    shown: list[bytes] = []
+    for rank in range(2):
+        data = ImageFolder("own", held_out_share=0, batch_size=12, num_workers=workers, device_mib=0)
+        loader = served(data, rank=rank, ranks=2)
+        for _ in range(4):
+            shown += [image.numpy().tobytes() for image in next(loader)["image"]]
+        go_on = next(loader)["image"]  # the next epoch, in another order
+        resumed = served(data, step=4, rank=rank, ranks=2)
+        assert torch.equal(next(resumed)["image"], go_on)
+    images = data.dataset("train")
+    assert sorted(shown) == sorted(image.numpy().tobytes() for image in images[torch.arange(48)]["image"])
+
+
+def test_a_run_does_not_go_on_with_other_images(
+    tmp_path: Path, train: Train, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_table(tmp_path / "own", "csv")
+    arguments = [f"--config={ROOT}/conf/images.yaml", "--data.root=own", "--data.batch_size=8"]
+    train(*arguments, "--trainer.max_steps=2")
+    again = [*SMALL, *arguments, f"--runs={tmp_path}/runs", "--ckpt_path=last", "--trainer.max_steps=4"]
+    table = tmp_path / "own" / "labels.csv"
+    text = table.read_text()
+    table.write_text(text.replace("oil", "pastel", 1))
+    assert main(again) == 2
+    table.write_text(text.replace("4.5", "5.5", 1))
+    assert main(again) == 2
+    assert "data.root own has changed since the checkpoint: 27 training images then, 27 now" in capsys.readouterr().err
+    table.write_text(text)
+    assert main(again) == 0
 
 
 def test_inspecting_shows_everything_and_trains_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

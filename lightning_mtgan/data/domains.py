@@ -99,6 +99,15 @@ class Domains(lightning.LightningDataModule):
         for domain in self.domains.values():
             domain.prepare_data()
 
+    def state_dict(self) -> dict[str, Any]:
+        """What each domain keeps, for checkpoints."""
+        return {name: domain.state_dict() for name, domain in self.domains.items()}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Let each domain refuse what it cannot go on with."""
+        for name, domain in self.domains.items():
+            domain.load_state_dict(state_dict[name])
+
     def summary(self) -> Summary:
         """All domains, one after the other."""
         whole = Summary({}, [])

@@ -7,26 +7,25 @@ import os
 from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import torch
-from torch import Tensor
 
 from lightning_mtgan.data.files.assembly import Assembled, Request, assemble
-from lightning_mtgan.data.files.columns import TAKEN, Column, Kind, task_name
+from lightning_mtgan.data.files.columns import Kind
 from lightning_mtgan.data.files.pictures import check_background
+from lightning_mtgan.data.files.specs import spec_of
 from lightning_mtgan.data.files.stored import StoredImages
 from lightning_mtgan.data.module import ImageDataModule
 from lightning_mtgan.data.sampling import Sampling
 from lightning_mtgan.data.summary import Summary, print_summary, summarise
 from lightning_mtgan.errors import UserError
-from lightning_mtgan.tasks import quantiles
-from lightning_mtgan.types import DataSpec, Measure, TaskKind, TaskSpec, is_known
+from lightning_mtgan.types import DataSpec, Measure
 
-NUM_JOINT = 16_384
-"""Rows of real targets behind joint conditions."""
-NUM_JOINT_MAPS = 512
-"""The same, where maps are among them."""
+NUM_SEEN_MAPS = 1_000
+"""Maps that a summary looks at."""
+NUM_PRINTED = 10
+"""Notes that stand at the beginning of a training."""
 NUM_NAMED = 5
 """Problems that an error names; all of them are in the file that it names, too."""
 
@@ -168,7 +167,7 @@ class ImageFolder(ImageDataModule):
 
     def prepare_data(self) -> None:
         """Show what is about to be trained on."""
-        print_summary(self.summary())
+        print_summary(self.summary(), NUM_PRINTED)
 
     def dataset(self, split: str) -> StoredImages:
         """``reference`` is what is trained on."""
@@ -194,26 +193,31 @@ class ImageFolder(ImageDataModule):
         return self._spec(self._data)
 
     def _spec(self, data: Assembled) -> DataSpec:
-        targets = self._images(data, "train").targets()
-        tasks = [_task(column, targets[column.name], data.format.size) for column in data.columns]
-        measured = self._measured(self._images(data, "train"))
-        for name, measure in self.constraints.items():
-            if name in TAKEN or name in targets or name != task_name(name):
-                raise UserError(
-                    f"data.constraints.{name}: a task cannot be called so, or is already; choose another name"
-                )
-            size = measure.size(data.format.channels)
-            tasks.append(TaskSpec(name, TaskKind.CONSTRAINT, size, (), quantiles(measured[name]), measure))
-        return DataSpec(data.format.size, data.format.channels, tuple(tasks), _joint(tasks, targets | measured))
+        return spec_of(data, self._images(data, "train"), self.constraints)
 
-    def _measured(self, images: StoredImages) -> dict[str, Tensor]:
-        """What the constraints measure on the first images."""
-        if not self.constraints:
-            return {}
-        parts = torch.arange(min(len(images), NUM_JOINT)).split(500)
-        pixels = (images[part]["image"].float() / 127.5 - 1 for part in parts)
-        rows = [{name: measure(one) for name, measure in self.constraints.items()} for one in pixels]
-        return {name: torch.cat([row[name] for row in rows]) for name in self.constraints}
+    def state_dict(self) -> dict[str, Any]:
+        """What the training images and their labels are, for checkpoints."""
+        return {"images": len(self.dataset("train")), "fingerprint": self._fingerprint}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Refuse to go on with other images.
+
+        Raises:
+            UserError: If files or labels have changed since the checkpoint.
+        """
+        if state_dict["fingerprint"] != self._fingerprint:
+            raise UserError(
+                f"data.root {self._request.root} has changed since the checkpoint: {state_dict['images']:,} training "
+                f"images then, {len(self.dataset('train')):,} now, or other labels; put it back, or start a new run"
+            )
+
+    @cached_property
+    def _fingerprint(self) -> str:
+        data, images = self._data, self.dataset("train")
+        digest = hashlib.sha256(data.store.digests[images.rows.numpy()].tobytes())
+        for name, target in sorted((images.labels | images.has_map).items()):
+            digest.update(name.encode() + target.numpy().tobytes())
+        return digest.hexdigest()[:16]
 
     def summary(self) -> Summary:
         """What lies there, with every problem by its name, whether or not the training would begin."""
@@ -234,36 +238,7 @@ class ImageFolder(ImageDataModule):
         problems = [str(problem) for problem in found.problems]
         if len(found.rows["train"]) < 2:
             return Summary(facts, [], problems, list(found.notes))
-        tasks, warnings = summarise(self._spec(found).tasks, self._images(found, "train").targets())
+        images = self._images(found, "train")
+        some = images.targets_of(torch.arange(min(len(images), NUM_SEEN_MAPS)))
+        tasks, warnings = summarise(self._spec(found).tasks, {**some, **images.labels}, images.has_target())
         return Summary(facts, tasks, problems, [*warnings, *found.notes])
-
-
-def _task(column: Column, target: Tensor, size: int) -> TaskSpec:
-    known = is_known(target)
-    is_complete = bool(known.all())
-    values = target[known]
-    if column.kind == "classification":
-        counts = torch.bincount(values, minlength=len(column.labels)).double()
-        prior = (tuple((counts / counts.sum()).tolist()),)
-        return TaskSpec(
-            column.name, TaskKind.CLASSIFICATION, len(column.labels), column.labels, prior, is_complete=is_complete
-        )
-    if column.kind == "attribute":
-        odds = ((values.mean().item(),),)
-        return TaskSpec(column.name, TaskKind.ATTRIBUTES, 1, column.labels, odds, is_complete=is_complete)
-    if column.kind == "regression":
-        return TaskSpec(column.name, TaskKind.REGRESSION, 1, (), quantiles(values), is_complete=is_complete)
-    return TaskSpec(column.name, TaskKind.DENSE, target.shape[1], (), resolution=size, is_complete=is_complete)
-
-
-def _joint(tasks: list[TaskSpec], targets: dict[str, Tensor]) -> dict[str, Tensor] | None:
-    """Whole rows of real targets, where tasks may depend on each other or are maps, which nobody can draw."""
-    has_maps = any(task.kind is TaskKind.DENSE for task in tasks)
-    if not tasks or (len(tasks) == 1 and not has_maps):
-        return None
-    num_rows = min(len(target) for target in targets.values())
-    whole = torch.ones(num_rows, dtype=torch.bool)
-    for target in targets.values():
-        whole &= is_known(target[:num_rows])
-    rows = whole.nonzero()[:, 0][: NUM_JOINT_MAPS if has_maps else NUM_JOINT]
-    return {task.name: targets[task.name][rows].clone() for task in tasks} if len(rows) else None

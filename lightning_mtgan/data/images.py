@@ -10,6 +10,8 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from lightning_mtgan.types import is_known
+
 CHUNK = 500
 """Images that are fetched at a time where all are looked at."""
 
@@ -29,6 +31,10 @@ class IndexedImages(Dataset[dict[str, Any]], ABC):
         """The targets of all images, in order, by task."""
         parts = [self[indices]["targets"] for indices in torch.arange(len(self)).split(CHUNK)]
         return {name: torch.cat([part[name] for part in parts]) for name in parts[0]}
+
+    def has_target(self) -> dict[str, Tensor]:
+        """Which images have their target, bool (N,), by task."""
+        return {name: is_known(target) for name, target in self.targets().items()}
 
     def pair_keys(self) -> tuple[str, ...] | None:
         """What an image and its partner in another domain have in common, and no other image; None if nothing."""

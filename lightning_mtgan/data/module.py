@@ -16,7 +16,7 @@ from lightning_mtgan.data.order import BatchOrder
 from lightning_mtgan.data.sampling import Sampling, Shuffled
 from lightning_mtgan.data.summary import Summary, summarise
 from lightning_mtgan.errors import UserError
-from lightning_mtgan.types import DataSpec
+from lightning_mtgan.types import DataSpec, is_known
 
 
 class ImageDataModule(lightning.LightningDataModule, ABC):
@@ -76,7 +76,10 @@ class ImageDataModule(lightning.LightningDataModule, ABC):
             "images": f"{len(self.dataset('train')):,}: {self.splits['train']}",
             "format": f"{spec.image_size} x {spec.image_size} pixels, {kind.get(spec.num_channels, spec.num_channels)}",
         }
-        tasks, warnings = summarise(self.spec.tasks, self.dataset("train").targets())
+        images = self.dataset("train")
+        targets = images.targets()
+        known = {name: is_known(target) for name, target in targets.items()}
+        tasks, warnings = summarise(self.spec.tasks, targets, known)
         return Summary(facts, tasks, notes=warnings)
 
     def train_dataloader(self) -> DataLoader[Any]:

@@ -9,7 +9,6 @@ from torch import Tensor
 from lightning_mtgan.data.images import IndexedImages
 from lightning_mtgan.data.order import BalancedStream, ShuffledStream, Stream
 from lightning_mtgan.errors import UserError
-from lightning_mtgan.types import is_known
 
 
 class Sampling(ABC):
@@ -66,7 +65,7 @@ class TaskBalanced(Sampling):
         Raises:
             UserError: If no image has a label.
         """
-        groups: list[Tensor] = [is_known(target).nonzero()[:, 0] for target in images.targets().values()]
+        groups: list[Tensor] = [known.nonzero()[:, 0] for known in images.has_target().values()]
         groups = [group for group in groups if len(group)]
         if not groups:
             raise UserError("data.sampling is TaskBalanced, but no image has a label; leave the key away")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import torch
@@ -57,8 +57,13 @@ class Summary:
     notes: list[str] = field(default_factory=list)
 
 
-def print_summary(summary: Summary) -> None:
-    """Print it as tables; every problem by its name."""
+def print_summary(summary: Summary, most: int | None = None) -> None:
+    """Print it as tables.
+
+    Args:
+        summary: What to print.
+        most: Problems and notes that are printed at most; None for every one.
+    """
     console = Console(soft_wrap=True, highlight=False)
     facts = Table(title="The data", show_header=False, title_justify="left")
     for name, value in summary.facts.items():
@@ -72,16 +77,21 @@ def print_summary(summary: Summary) -> None:
     for title, lines in (("Cannot be used", summary.problems), ("Notes", summary.notes)):
         if lines:
             console.print(f"{title}: {len(lines):,}")
-            for line in lines:
+            for line in lines[:most]:
                 console.print(f"  {escape(line)}")
+            if most is not None and len(lines) > most:
+                console.print(f"  and {len(lines) - most:,} more, which `python -m lightning_mtgan inspect-data` lists")
 
 
-def summarise(specs: Sequence[TaskSpec], targets: dict[str, Tensor]) -> tuple[list[TaskSummary], list[str]]:
+def summarise(
+    specs: Sequence[TaskSpec], targets: Mapping[str, Tensor], known_of: Mapping[str, Tensor]
+) -> tuple[list[TaskSummary], list[str]]:
     """Each task in words, and warnings about them.
 
     Args:
         specs: The tasks.
-        targets: The targets of all images, by task; constraints have none.
+        targets: The targets of all images, by task; of maps those of some; constraints have none.
+        known_of: Which images have their target, by task.
     """
     tasks: list[TaskSummary] = []
     warnings: list[str] = []
@@ -90,8 +100,7 @@ def summarise(specs: Sequence[TaskSpec], targets: dict[str, Tensor]) -> tuple[li
             tasks.append(TaskSummary(spec.name, f"constraint, {_count(spec.size, 'number')}", "measured", 0))
             continue
         target = targets[spec.name]
-        known = is_known(target)
-        values = target[known]
+        values = target[is_known(target)]
         if spec.kind is TaskKind.CLASSIFICATION:
             kind, words = f"classification, {spec.size} classes", _classes(spec, values, warnings)
         elif spec.kind is TaskKind.ATTRIBUTES:
@@ -101,7 +110,7 @@ def summarise(specs: Sequence[TaskSpec], targets: dict[str, Tensor]) -> tuple[li
             words = f"{values.clamp(min=0).double().mean().item() / 255:.0%} filled" if len(values) else ""
         else:
             kind, words = f"regression, {_count(spec.size, 'number')}", _ranges(values)
-        tasks.append(TaskSummary(spec.name, kind, words, int((~known).sum())))
+        tasks.append(TaskSummary(spec.name, kind, words, int((~known_of[spec.name]).sum())))
     return tasks, warnings
 
 

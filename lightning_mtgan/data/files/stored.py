@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from lightning_mtgan.data.images import IndexedImages
+from lightning_mtgan.types import is_known
 
 
 class StoredImages(IndexedImages):
@@ -40,19 +41,23 @@ class StoredImages(IndexedImages):
         return len(self.rows)
 
     def __getitem__(self, indices: Tensor) -> dict[str, Any]:
-        rows = self.rows[indices]
-        targets = {name: target[indices] for name, target in self.labels.items()}
-        for name, maps in self.maps.items():
-            has_map = self.has_map[name][indices].view(-1, 1, 1, 1)
-            targets[name] = _take(maps, rows).to(torch.int16).where(has_map, -1)
-        return {"image": _take(self.image, rows), "targets": targets}
+        return {"image": _take(self.image, self.rows[indices]), "targets": self.targets_of(indices)}
 
     def targets(self) -> dict[str, Tensor]:
         """The targets of all images, in order, by task; reads maps alone, no images."""
-        found = dict(self.labels)
+        return self.targets_of(torch.arange(len(self)))
+
+    def targets_of(self, indices: Tensor) -> dict[str, Tensor]:
+        """The targets of some images, by task, for indices int64 (N,)."""
+        found = {name: target[indices] for name, target in self.labels.items()}
         for name, maps in self.maps.items():
-            found[name] = _take(maps, self.rows).to(torch.int16).where(self.has_map[name].view(-1, 1, 1, 1), -1)
+            has_map = self.has_map[name][indices].view(-1, 1, 1, 1)
+            found[name] = _take(maps, self.rows[indices]).to(torch.int16).where(has_map, -1)
         return found
+
+    def has_target(self) -> dict[str, Tensor]:
+        """Which images have their target; reads no maps."""
+        return {name: is_known(target) for name, target in self.labels.items()} | self.has_map
 
     def pair_keys(self) -> tuple[str, ...] | None:
         """The files without their endings."""

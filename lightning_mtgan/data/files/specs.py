@@ -1,0 +1,91 @@
+"""From the columns of labels to the description of the data."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import torch
+from torch import Tensor
+
+from lightning_mtgan.data.files.assembly import Assembled
+from lightning_mtgan.data.files.columns import TAKEN, Column, task_name
+from lightning_mtgan.data.files.stored import StoredImages
+from lightning_mtgan.errors import UserError
+from lightning_mtgan.tasks import quantiles
+from lightning_mtgan.types import DataSpec, Measure, TaskKind, TaskSpec, is_known
+
+NUM_JOINT = 16_384
+"""Rows of real targets behind joint conditions."""
+NUM_JOINT_MAPS = 512
+"""The same, where maps are among them."""
+
+
+def spec_of(data: Assembled, images: StoredImages, constraints: Mapping[str, Measure]) -> DataSpec:
+    """Size, channels and tasks.
+
+    Args:
+        data: What lies there.
+        images: The training images.
+        constraints: Measures that the generator has to hit, by the task's name.
+
+    Raises:
+        UserError: If a task has no values, or a constraint takes another task's name.
+    """
+    size, channels = data.format.size, data.format.channels
+    tasks = [_task(column, images, size) for column in data.columns]
+    measured = _measured(images, constraints)
+    for name, measure in constraints.items():
+        if name in TAKEN or name in images.labels or name in images.maps or name != task_name(name):
+            raise UserError(f"data.constraints.{name}: a task cannot be called so, or is already; choose another name")
+        prior = quantiles(measured[name])
+        tasks.append(TaskSpec(name, TaskKind.CONSTRAINT, measure.size(channels), (), prior, measure))
+    return DataSpec(size, channels, tuple(tasks), _joint(tasks, images, measured))
+
+
+def _task(column: Column, images: StoredImages, size: int) -> TaskSpec:
+    name = column.name
+    known = images.has_target()[name]
+    is_complete = bool(known.all())
+    if not bool(known.any()):
+        raise UserError(f"task {name} has no values among the training images; set data.kinds.{name} to ignore")
+    if column.kind == "dense":
+        channels = images.maps[name].shape[1]
+        return TaskSpec(name, TaskKind.DENSE, channels, (), resolution=size, is_complete=is_complete)
+    values = images.labels[name][known]
+    if column.kind == "classification":
+        counts = torch.bincount(values, minlength=len(column.labels)).double()
+        prior = (tuple((counts / counts.sum()).tolist()),)
+        return TaskSpec(
+            name, TaskKind.CLASSIFICATION, len(column.labels), column.labels, prior, is_complete=is_complete
+        )
+    if column.kind == "attribute":
+        odds = ((values.mean().item(),),)
+        return TaskSpec(name, TaskKind.ATTRIBUTES, 1, column.labels, odds, is_complete=is_complete)
+    return TaskSpec(name, TaskKind.REGRESSION, 1, (), quantiles(values), is_complete=is_complete)
+
+
+def _measured(images: StoredImages, constraints: Mapping[str, Measure]) -> dict[str, Tensor]:
+    """What the constraints measure on the first images."""
+    if not constraints:
+        return {}
+    parts = torch.arange(min(len(images), NUM_JOINT)).split(500)
+    pixels = (images[part]["image"].float() / 127.5 - 1 for part in parts)
+    rows = [{name: measure(one) for name, measure in constraints.items()} for one in pixels]
+    return {name: torch.cat([row[name] for row in rows]) for name in constraints}
+
+
+def _joint(tasks: Sequence[TaskSpec], images: StoredImages, measured: Mapping[str, Tensor]) -> dict[str, Tensor] | None:
+    """Whole rows of real targets, where tasks may depend on each other or are maps, which nobody can draw."""
+    has_maps = bool(images.maps)
+    if not tasks or (len(tasks) == 1 and not has_maps):
+        return None
+    whole = torch.ones(min([len(images), *map(len, measured.values())]), dtype=torch.bool)
+    for known in images.has_target().values():
+        whole &= known[: len(whole)]
+    rows = whole.nonzero()[:, 0][: NUM_JOINT_MAPS if has_maps else NUM_JOINT]
+    if len(rows) == 0:
+        return None
+    found = images.targets_of(rows) | {name: values[rows] for name, values in measured.items()}
+    for name in images.labels:  # a number may be known in part
+        assert bool(is_known(found[name]).all())
+    return {task.name: found[task.name].clone() for task in tasks}
