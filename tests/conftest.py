@@ -45,8 +45,11 @@ Train = Callable[..., Path]
 
 
 def arguments_of(config: Path) -> list[str]:
-    own = [f"--data.root={own_images()}", f"--data.cache={CACHE}"] if config.stem == "images" else []
-    return own if config.stem == "default" else [f"--config={config}", *own]
+    more = {
+        "images": lambda: [f"--data.root={own_images()}", f"--data.cache={CACHE}"],
+        "shapes": lambda: ["--data.image_size=16", "--data.batch_size=16"],
+    }.get(config.stem, list)()
+    return more if config.stem == "default" else [f"--config={config}", *more]
 
 
 def served(data: Any, step: int = 0, rank: int = 0, ranks: int = 1) -> Any:

@@ -15,7 +15,7 @@ from PIL import Image
 
 from lightning_mtgan.__main__ import main as tools
 from lightning_mtgan.cli import main
-from lightning_mtgan.data import ImageFolder
+from lightning_mtgan.data import Domains, ImageDataModule, ImageFolder
 from lightning_mtgan.errors import UserError
 from lightning_mtgan.tasks import MeanColour
 from lightning_mtgan.types import DataSpec, TaskKind
@@ -389,7 +389,10 @@ def test_training_starts_with_two_flags(tmp_path: Path, train: Train, what: str)
         assert len(list(generated.glob("0*.png"))) == 4
 
 
-def test_images_may_stay_on_the_device_or_in_the_mapped_file(tmp_path: Path, train: Train) -> None:
+def test_images_may_stay_on_the_device_or_in_the_mapped_file(
+    tmp_path: Path, train: Train, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ImageDataModule, "keeps_images_on", lambda self, device: True)  # as on a GPU
     write_table(tmp_path / "own", "csv")
     arguments = [f"--config={ROOT}/conf/images.yaml", "--data.root=own", "--data.batch_size=8", "--trainer.max_steps=4"]
     contents = []
@@ -397,6 +400,16 @@ def test_images_may_stay_on_the_device_or_in_the_mapped_file(tmp_path: Path, tra
         run = train(*arguments, f"--data.device_mib={mib}", runs=f"runs{number}")
         contents.append(torch.load(run / "checkpoints" / "last.ckpt", weights_only=True)["state_dict"])
     assert all(torch.equal(contents[0][key], contents[1][key]) for key in contents[0])
+    batches = []
+    for mib in (1024, 0):
+        domains: dict[str, ImageDataModule] = {
+            "kept": ImageFolder("own", device_mib=mib),
+            "mapped": ImageFolder("own", device_mib=0),
+        }
+        batches.append(next(served(Domains(domains, paired=True)))["domains"])
+    for batch in batches:
+        assert torch.equal(batch["kept"]["image"], batches[0]["mapped"]["image"])
+        assert torch.equal(batch["kept"]["targets"]["mask"], batches[0]["mapped"]["targets"]["mask"])
 
 
 @pytest.mark.parametrize("workers", [0, 2])

@@ -141,7 +141,8 @@ class Domains(lightning.LightningDataModule):
         self._resident = {
             name: resident
             for name, one in images.items()
-            if (resident := one.resident(device, self.domains[name].resident_bytes)) is not None
+            if self.domains[name].keeps_images_on(device)
+            and (resident := one.resident(device, self.domains[name].resident_bytes)) is not None
         }
         return DataLoader(
             _DomainImages({name: one for name, one in images.items() if name not in self._resident}),

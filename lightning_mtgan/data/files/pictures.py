@@ -101,10 +101,10 @@ def decode(file: IO[bytes], format_: Format) -> np.ndarray:
     with _open(file) as image:
         try:
             image.load()
-            upright = ImageOps.exif_transpose(image)
+            ImageOps.exif_transpose(image, in_place=True)
         except (OSError, SyntaxError, ValueError, EOFError, zlib.error, struct.error, zipfile.BadZipFile) as error:
             raise CannotDecode(_reason(error)) from error
-        plain = _plain(upright, format_.background)
+        plain = _plain(image, format_.background)
         wanted = "L" if format_.channels == 1 else "RGB"
         if plain.mode != "F":
             plain = plain.convert(wanted)
