@@ -20,6 +20,8 @@ Image.init()  # or Pillow knows only some of them
 MOST_PIXELS = 89_000_000
 """An image with more is taken for a decompression bomb, as Pillow does from 89 million on."""
 GREY_MODES = ("1", "L", "LA", "La", "I", "I;16", "I;16L", "I;16B", "I;16N", "F")
+REDUCING_GAP = 3.0
+"""An image is averaged by whole factors until it is so many times as large as wanted; the filter does the rest."""
 _ORIENTATION = 0x0112
 _TURNED = (5, 6, 7, 8)
 
@@ -106,7 +108,7 @@ def decode(file: IO[bytes], format_: Format) -> np.ndarray:
             raise CannotDecode(_reason(error)) from error
         plain = _plain(image, format_.background)
         wanted = "L" if format_.channels == 1 else "RGB"
-        if plain.mode != "F":
+        if plain.mode not in ("F", wanted):
             plain = plain.convert(wanted)
         square = np.asarray(_fitted(plain, format_))
     if square.dtype != np.uint8:
@@ -159,7 +161,7 @@ def _fitted(image: Image.Image, format_: Format) -> Image.Image:
     if format_.fit == "pad":
         scale = size / max(width, height)
         inner = max(1, round(width * scale)), max(1, round(height * scale))
-        small = image.resize(inner, filter_, reducing_gap=3.0)
+        small = image.resize(inner, filter_, reducing_gap=REDUCING_GAP)
         red, green, blue = format_.background
         grey = round(0.299 * red + 0.587 * green + 0.114 * blue)
         page = Image.new(image.mode, (size, size), (red, green, blue) if image.mode == "RGB" else grey)
@@ -170,7 +172,7 @@ def _fitted(image: Image.Image, format_: Format) -> Image.Image:
         side = min(width, height)
         left, top = (width - side) / 2, (height - side) / 2
         box = (left, top, left + side, top + side)
-    return image.resize((size, size), filter_, box, reducing_gap=3.0)
+    return image.resize((size, size), filter_, box, reducing_gap=REDUCING_GAP)
 
 
 def check_background(background: tuple[int, int, int]) -> None:
