@@ -122,9 +122,17 @@ class ResidentImages(IndexedImages):
         """See IndexedImages."""
         return dict(self.known)
 
+    def resident(self, device: torch.device, most_bytes: int) -> ResidentImages | None:
+        """See IndexedImages."""
+        if self.images.nbytes > most_bytes:
+            return None
+        return ResidentImages(self.images.to(device), {name: one.to(device) for name, one in self.known.items()})
+
 
 class SmallData(StandardData):
     """A published data set that is kept in memory; ``train`` and ``reference`` are the same images."""
+
+    resident_bytes = 1 << 30
 
     @abstractmethod
     def read(self, held_out: bool) -> tuple[Tensor, dict[str, Tensor]]:
