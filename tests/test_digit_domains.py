@@ -8,8 +8,9 @@ from lightning_mtgan.data.digit_domains import Blended, DigitDomain, Domain, Dom
 from lightning_mtgan.data.handwriting import digits
 from lightning_mtgan.data.photos import PhotoPatches
 from lightning_mtgan.errors import UserError
-from lightning_mtgan.evaluation.digit_domains import WEIGHTS, DigitDomainsEvaluator, DigitDomainsExtractor
+from lightning_mtgan.evaluation.digit_domains import WEIGHTS, DigitDomainsEvaluator
 from lightning_mtgan.evaluation.extractor import load_weights
+from lightning_mtgan.evaluation.shipped import for_torch_fidelity
 from lightning_mtgan.evaluation.train_digit_domains import accuracy
 
 DOMAINS: tuple[Domain, ...] = (Plain(), Negative(), Edges(), Blended())
@@ -143,7 +144,7 @@ def test_the_judge_says_the_digit(evaluator: DigitDomainsEvaluator) -> None:
     assert features.shape == (200, 64)
     shown = evaluator.predictions(batch["image"], features)["digit"]
     assert (shown == batch["targets"]["digit"]).double().mean() > 0.95
-    extractor = DigitDomainsExtractor("mtgan-digit-domains", ["logits", "features"], cuda=False)
+    extractor = for_torch_fidelity(DigitDomainsEvaluator)("mtgan-digit-domains", ["logits", "features"], cuda=False)
     logits, again = extractor(batch["image"])
     assert torch.equal(again, features)
     assert torch.equal(logits.argmax(1), shown)

@@ -12,7 +12,8 @@ from lightning_mtgan.data.photos import SCALES, PhotoPatches, Photos, shrunk
 from lightning_mtgan.errors import UserError
 from lightning_mtgan.evaluation.extractor import load_weights
 from lightning_mtgan.evaluation.frechet import Gaussian, frechet_distance
-from lightning_mtgan.evaluation.photos import WEIGHTS, PhotosEvaluator, PhotosExtractor
+from lightning_mtgan.evaluation.photos import WEIGHTS, PhotosEvaluator
+from lightning_mtgan.evaluation.shipped import for_torch_fidelity
 from lightning_mtgan.evaluation.train_photos import knows_photographs
 from lightning_mtgan.tasks import MeanColour
 from lightning_mtgan.types import DataSpec
@@ -146,7 +147,7 @@ def test_features_of_any_size_grey_or_in_colour(evaluator: PhotosEvaluator) -> N
     assert evaluator.predictions(large, features)["photograph"].max() < len(TRAINING)
     with pytest.raises(UserError, match="mtgan-photos sees images with 1 or 3 channels"):
         evaluator.features(torch.zeros(1, 4, 32, 32, dtype=torch.uint8))
-    extractor = PhotosExtractor("mtgan-photos", ["logits", "features"], cuda=False)
+    extractor = for_torch_fidelity(PhotosEvaluator)("mtgan-photos", ["logits", "features"], cuda=False)
     logits, again = extractor(large)
     assert torch.equal(again, features)
     assert torch.equal(logits, evaluator.logits(features))

@@ -13,7 +13,8 @@ from lightning_mtgan.conditions import draw_conditions
 from lightning_mtgan.data.rendering import SHAPES, SYMMETRY, TEXTURES, Factors, outline_angle, render, turned
 from lightning_mtgan.data.shapes import ShapeImages, Shapes, draw_factors
 from lightning_mtgan.errors import UserError
-from lightning_mtgan.evaluation.shapes import TASKS, ShapesEvaluator, ShapesExtractor
+from lightning_mtgan.evaluation.shapes import TASKS, ShapesEvaluator
+from lightning_mtgan.evaluation.shipped import for_torch_fidelity
 from lightning_mtgan.tasks import make_tasks
 from lightning_mtgan.types import DataSpec, TaskKind
 
@@ -171,7 +172,9 @@ def test_the_judge_sees_what_is_there(image_size: int) -> None:
 
 
 def test_the_judge_takes_every_size_and_gives_features_to_torch_fidelity() -> None:
-    judge = ShapesExtractor("mtgan-shapes", ["features", "logits"], feature_extractor_weights_path=None)
+    judge = for_torch_fidelity(ShapesEvaluator)(
+        "mtgan-shapes", ["features", "logits"], feature_extractor_weights_path=None
+    )
     for image_size in (16, 128):
         image, targets = rows_of(Shapes(image_size=image_size, tasks=TASKS), 8)
         features, logits = judge(image)

@@ -2,24 +2,25 @@
 
 from torch_fidelity import register_feature_extractor
 
-from lightning_mtgan.evaluation.digit_domains import DigitDomainsEvaluator, DigitDomainsExtractor
-from lightning_mtgan.evaluation.digits import DigitsEvaluator, DigitsExtractor
+from lightning_mtgan.evaluation.digit_domains import DigitDomainsEvaluator
+from lightning_mtgan.evaluation.digits import DigitsEvaluator
 from lightning_mtgan.evaluation.evaluator import Evaluator
 from lightning_mtgan.evaluation.extractor import Extractor
 from lightning_mtgan.evaluation.figures import Known, measure
 from lightning_mtgan.evaluation.judging import Abandoned, Judged, Jury, generated, judge, stored
 from lightning_mtgan.evaluation.measurement import Measurement
-from lightning_mtgan.evaluation.photos import PhotosEvaluator, PhotosExtractor
+from lightning_mtgan.evaluation.photos import PhotosEvaluator
 from lightning_mtgan.evaluation.pretrained import Pretrained
 from lightning_mtgan.evaluation.protocol import Protocol, describe, in_short, require_enough
 from lightning_mtgan.evaluation.reference import Reference, References
-from lightning_mtgan.evaluation.shapes import ShapesEvaluator, ShapesExtractor
+from lightning_mtgan.evaluation.shapes import ShapesEvaluator
+from lightning_mtgan.evaluation.shipped import ShippedEvaluator, for_torch_fidelity
 
-register_feature_extractor("mtgan-stacked-digits", DigitsExtractor)
-register_feature_extractor("mtgan-digits", DigitsExtractor)
-register_feature_extractor("mtgan-digit-domains", DigitDomainsExtractor)
-register_feature_extractor("mtgan-photos", PhotosExtractor)
-register_feature_extractor("mtgan-shapes", ShapesExtractor)
+register_feature_extractor("mtgan-stacked-digits", for_torch_fidelity(DigitsEvaluator))
+register_feature_extractor("mtgan-digits", for_torch_fidelity(DigitsEvaluator))
+register_feature_extractor("mtgan-digit-domains", for_torch_fidelity(DigitDomainsEvaluator))
+register_feature_extractor("mtgan-photos", for_torch_fidelity(PhotosEvaluator))
+register_feature_extractor("mtgan-shapes", for_torch_fidelity(ShapesEvaluator))
 
 __all__ = [
     "Abandoned",
@@ -37,6 +38,7 @@ __all__ = [
     "Reference",
     "References",
     "ShapesEvaluator",
+    "ShippedEvaluator",
     "describe",
     "generated",
     "in_short",

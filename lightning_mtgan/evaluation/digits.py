@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import cached_property
 from itertools import pairwise
 from pathlib import Path
 
-import torch
 from torch import Tensor, nn
 from torch.nn.functional import dropout, log_softmax, relu
-from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-from lightning_mtgan.evaluation.evaluator import Evaluator
-from lightning_mtgan.evaluation.extractor import file_checksum, load_weights
+from lightning_mtgan.evaluation.shipped import ShippedEvaluator, fused, with_weights
 
 WEIGHTS = Path(__file__).parent / "weights" / "digits.pt"
 FEATURES_PER_DIGIT = 32
@@ -48,7 +44,7 @@ class DigitNetwork(nn.Module):
         return self.logits(self.features(image))
 
 
-class DigitsEvaluator(Evaluator):
+class DigitsEvaluator(ShippedEvaluator):
     """Judges one digit or a stack of them: features of every channel, side by side.
 
     Trained by ``python -m lightning_mtgan.evaluation.train_digits`` on the first 1,437 digits.
@@ -59,6 +55,9 @@ class DigitsEvaluator(Evaluator):
         channels: Task of each channel: names of the classification tasks, in channel order.
     """
 
+    weights = WEIGHTS
+    side = 8
+
     def __init__(
         self,
         name: str = "mtgan-stacked-digits",
@@ -67,37 +66,9 @@ class DigitsEvaluator(Evaluator):
     ) -> None:
         super().__init__(name, features_list)
         self.channels = tuple(channels)
-        self.network = DigitNetwork()
-        self.network.load_state_dict(load_weights(WEIGHTS))
-        self.network.eval()
-        pairs = zip(self.network.convolutions, self.network.norms, strict=True)
-        self.fused = nn.ModuleList(fuse_conv_bn_eval(conv, norm) for conv, norm in pairs)  # type: ignore
+        self.network = with_weights(DigitNetwork(), WEIGHTS)
+        self.fused = fused(self.network.convolutions, self.network.norms)
         self.eval().requires_grad_(False)
-
-    @staticmethod
-    def get_provided_features_list() -> tuple[str, ...]:
-        """The names of the features."""
-        return ("features", "logits")
-
-    @staticmethod
-    def get_default_feature_layer_for_metric(metric: str) -> str:
-        """Logits for the Inception Score, features for everything else."""
-        return "logits" if metric == "isc" else "features"
-
-    @staticmethod
-    def can_be_compiled() -> bool:
-        """The network is compiled by nobody: it takes milliseconds."""
-        return False
-
-    @staticmethod
-    def get_dummy_input_for_compile() -> Tensor:
-        """A black image."""
-        return torch.zeros(1, 3, 8, 8, dtype=torch.uint8)
-
-    @cached_property
-    def checksum(self) -> str:
-        """Of the shipped file."""
-        return file_checksum(WEIGHTS)
 
     def features(self, image: Tensor) -> Tensor:
         """Images uint8 (N, C, 8, 8) to features (N, 32 C)."""
@@ -123,22 +94,3 @@ class DigitsEvaluator(Evaluator):
         label = self.digit_logits(features).argmax(2)
         found = {name: label[:, channel] for channel, name in enumerate(self.channels)}
         return found | {"even": (label % 2 == 0).float(), "ink": image.float().mean(dim=(2, 3)) / 255}
-
-    def forward(self, input: Tensor) -> tuple[Tensor, ...]:
-        """The requested features of images uint8 (N, C, 8, 8), as torch-fidelity asks for them."""
-        features = self.features(input)
-        every = {"features": features, "logits": self.logits(features)}
-        return tuple(every[name] for name in self.features_list)
-
-
-class DigitsExtractor(DigitsEvaluator):
-    """The same judge as torch-fidelity builds it: with every option of its own call, which we ignore.
-
-    Args:
-        name: Name under which torch-fidelity knows the extractor.
-        features_list: Of ``features`` and ``logits``.
-        options: What torch-fidelity passes besides.
-    """
-
-    def __init__(self, name: str, features_list: Sequence[str], **options: object) -> None:
-        super().__init__(name, features_list)

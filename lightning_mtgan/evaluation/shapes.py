@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import cached_property
 from itertools import pairwise
 from pathlib import Path
 from typing import get_args
@@ -11,12 +10,10 @@ from typing import get_args
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import adaptive_avg_pool2d, interpolate, log_softmax, normalize, relu
-from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from lightning_mtgan.data.rendering import BACKGROUNDS, COLOURS, SHAPES, SYMMETRY, TEXTURES
 from lightning_mtgan.data.shapes import ShapesTask
-from lightning_mtgan.evaluation.evaluator import Evaluator
-from lightning_mtgan.evaluation.extractor import file_checksum, load_weights
+from lightning_mtgan.evaluation.shipped import ShippedEvaluator, fused, with_weights
 
 WEIGHTS = Path(__file__).parent / "weights" / "shapes.pt"
 IMAGE_SIZE = 32
@@ -81,7 +78,7 @@ def seen(image: Tensor) -> Tensor:
     return adaptive_avg_pool2d(shown, IMAGE_SIZE) if image.shape[2] > IMAGE_SIZE else shown
 
 
-class ShapesEvaluator(Evaluator):
+class ShapesEvaluator(ShippedEvaluator):
     """Judges pictures of single shapes, of any size.
 
     Trained by ``python -m lightning_mtgan.evaluation.train_shapes`` on shapes of its own.
@@ -92,6 +89,9 @@ class ShapesEvaluator(Evaluator):
         tasks: What to predict; masks take longer than everything else together.
     """
 
+    weights = WEIGHTS
+    side = IMAGE_SIZE
+
     def __init__(
         self,
         name: str = "mtgan-shapes",
@@ -100,40 +100,10 @@ class ShapesEvaluator(Evaluator):
     ) -> None:
         super().__init__(name, features_list)
         self.tasks = tuple(tasks)
-        self.network = ShapeNetwork()
-        weights = load_weights(WEIGHTS)
-        self.network.load_state_dict({name: weight.float() for name, weight in weights.items()})
-        self.network.eval()
-        pairs = zip(self.network.convolutions, self.network.norms, strict=True)
-        fused = [fuse_conv_bn_eval(conv, norm) for conv, norm in pairs]  # type: ignore
-        self.network.convolutions = nn.ModuleList(fused)
-        self.network.norms = nn.ModuleList(nn.Identity() for _ in fused)
+        self.network = with_weights(ShapeNetwork(), WEIGHTS)
+        self.network.convolutions = fused(self.network.convolutions, self.network.norms)
+        self.network.norms = nn.ModuleList(nn.Identity() for _ in self.network.norms)
         self.eval().requires_grad_(False)
-
-    @staticmethod
-    def get_provided_features_list() -> tuple[str, ...]:
-        """The names of the features."""
-        return ("features", "logits")
-
-    @staticmethod
-    def get_default_feature_layer_for_metric(metric: str) -> str:
-        """Logits for the Inception Score, features for everything else."""
-        return "logits" if metric == "isc" else "features"
-
-    @staticmethod
-    def can_be_compiled() -> bool:
-        """The network is compiled by nobody: it is small."""
-        return False
-
-    @staticmethod
-    def get_dummy_input_for_compile() -> Tensor:
-        """A black image."""
-        return torch.zeros(1, 3, IMAGE_SIZE, IMAGE_SIZE, dtype=torch.uint8)
-
-    @cached_property
-    def checksum(self) -> str:
-        """Of the shipped file."""
-        return file_checksum(WEIGHTS)
 
     @property
     def resize(self) -> str:
@@ -170,22 +140,3 @@ class ShapesEvaluator(Evaluator):
         fine, _, coarse = self.network.maps(seen(image), depth=3)
         share = self.network.mask_logits(fine, coarse, features).sigmoid()
         return 255 * adaptive_avg_pool2d(share, min(image.shape[2], IMAGE_SIZE))
-
-    def forward(self, input: Tensor) -> tuple[Tensor, ...]:
-        """The requested features of images uint8 (N, 3, H, W), as torch-fidelity asks for them."""
-        features = self.features(input)
-        every = {"features": features, "logits": self.logits(features)}
-        return tuple(every[name] for name in self.features_list)
-
-
-class ShapesExtractor(ShapesEvaluator):
-    """The same judge as torch-fidelity builds it: with every option of its own call, which we ignore.
-
-    Args:
-        name: Name under which torch-fidelity knows the extractor.
-        features_list: Of ``features`` and ``logits``.
-        options: What torch-fidelity passes besides.
-    """
-
-    def __init__(self, name: str, features_list: Sequence[str], **options: object) -> None:
-        super().__init__(name, features_list)

@@ -19,7 +19,8 @@ from lightning_mtgan.data.digit_domains import SIZES, Blended, Domain, DomainIma
 from lightning_mtgan.data.handwriting import digits
 from lightning_mtgan.data.photos import PhotoPatches
 from lightning_mtgan.draws import seed_of
-from lightning_mtgan.evaluation.digit_domains import WEIGHTS, DomainNetwork, seen
+from lightning_mtgan.evaluation.digit_domains import SIDE, WEIGHTS, DomainNetwork
+from lightning_mtgan.evaluation.shipped import in_colour
 from lightning_mtgan.evaluation.train_digits import distort
 
 MIXTURE: dict[Domain, int] = {Plain(): 16, Negative(): 16, Edges(): 32, Blended(): 64}
@@ -42,7 +43,7 @@ def varied(scenery: Tensor, generator: torch.Generator) -> Tensor:
 def mixture(digit: Tensor, scenery: Tensor) -> Tensor:
     """Digits uint8 (N, 1, H, W), each in one of the domains, as the network sees them."""
     parts = zip(MIXTURE, digit.split(list(MIXTURE.values())), strict=True)
-    return torch.cat([seen(domain.show(part, lambda: scenery)) for domain, part in parts])
+    return torch.cat([in_colour(domain.show(part, lambda: scenery), SIDE) for domain, part in parts])
 
 
 def train(seed: int, num_steps: int) -> DomainNetwork:
@@ -82,7 +83,7 @@ def accuracy(network: DomainNetwork, domain: Domain, image_size: int) -> float:
     for number in range(NUM_SCENERIES if isinstance(domain, Blended) else 1):
         images = DomainImages(True, domain, image_size, seed_of("train digits", "held out", number))
         batch = images[torch.arange(len(images))]
-        right.append(network(seen(batch["image"])).argmax(1) == batch["targets"]["digit"])
+        right.append(network(in_colour(batch["image"], SIDE)).argmax(1) == batch["targets"]["digit"])
     return torch.cat(right).double().mean().item()
 
 

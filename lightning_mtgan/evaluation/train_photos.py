@@ -21,7 +21,8 @@ from torch.nn.functional import conv2d, cross_entropy, pad, relu, smooth_l1_loss
 from lightning_mtgan.data.photographs import HELD_OUT, TRAINING
 from lightning_mtgan.data.photos import SCALES, PhotoPatches
 from lightning_mtgan.draws import seed_of
-from lightning_mtgan.evaluation.photos import NUM_FEATURES, SIDE, WEIGHTS, PhotoNetwork, seen
+from lightning_mtgan.evaluation.photos import NUM_FEATURES, SIDE, WEIGHTS, PhotoNetwork
+from lightning_mtgan.evaluation.shipped import in_colour
 
 BATCH = 128
 KEPT_OUT = 0.6
@@ -120,7 +121,7 @@ def train(seed: int, num_steps: int) -> tuple[PhotoNetwork, Lessons]:
         side = sides[int(torch.multinomial(shares, 1, generator=generator))]
         patches = every[side]
         chosen = allowed[side][torch.randint(len(allowed[side]), (BATCH,), generator=generator)]
-        upright, spoilt = distort(seen(patches[chosen]["image"]), generator)
+        upright, spoilt = distort(in_colour(patches[chosen]["image"], SIDE), generator)
         image = torch.cat([part.rot90(turn, (2, 3)) for turn, part in enumerate(upright.chunk(4))])
         label = patches.photograph[chosen]
         middle = torch.stack(extent(patches)).mean(0)[chosen]
@@ -146,7 +147,10 @@ def knows_photographs(network: PhotoNetwork, side: int, most: int = 4000) -> str
     """How many patches of a size, from the corners kept out and at most so many, are told apart."""
     patches = PhotoPatches(False, side, 50_000, seed_of("train photos", "corners", side))
     inside = (extent(patches)[0] >= KEPT_OUT).all(1).nonzero()[:most, 0]
-    right = network.logits(network.features(seen(patches[inside]["image"]))).argmax(1) == patches.photograph[inside]
+    right = (
+        network.logits(network.features(in_colour(patches[inside]["image"], SIDE))).argmax(1)
+        == patches.photograph[inside]
+    )
     return f"{share_by(right, patches.photograph[inside], TRAINING)} of {len(inside)} patches of {side} pixels"
 
 
@@ -154,7 +158,7 @@ def knows_photographs(network: PhotoNetwork, side: int, most: int = 4000) -> str
 def knows_others(network: PhotoNetwork, lessons: Lessons) -> tuple[str, str]:
     """How many patches of the held-out photographs are turned upright, and brought to their scale."""
     others = PhotoPatches(True, SIDE, 2000, seed_of("train photos", "others"))
-    image, octaves = seen(others[torch.arange(2000)]["image"]), octave(others, torch.arange(2000))
+    image, octaves = in_colour(others[torch.arange(2000)]["image"], SIDE), octave(others, torch.arange(2000))
     features = [network.features(image.rot90(turn, (2, 3))) for turn in range(4)]
     turned = torch.cat([lessons.choices["rotation"](relu(one)).argmax(1) == turn for turn, one in enumerate(features)])
     rotation = share_by(turned, others.photograph.repeat(4), HELD_OUT)
