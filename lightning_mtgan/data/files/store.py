@@ -18,7 +18,7 @@ import numpy as np
 from numpy.lib.format import open_memmap
 from tqdm import tqdm
 
-from lightning_mtgan.data.files.atomic import exclusively, new_folder, require_room
+from lightning_mtgan.data.atomic import exclusively, new_folder, require_room
 from lightning_mtgan.data.files.containers import Container, Problem, printable
 from lightning_mtgan.data.files.pictures import CannotDecode, Format, decode
 
@@ -78,7 +78,7 @@ def open_store(
     plain = {name: {"names": list(one.names), "format": asdict(one.format)} for name, one in sources.items()}
     key = hashlib.sha256(json.dumps([FORMAT, survey_key, plain]).encode()).hexdigest()[:16]
     folder = cache / f"store-{key}"
-    with exclusively(folder, "decodes the images"):
+    with exclusively(folder, "data.cache", "decodes the images"):
         store = _load(folder, sources)
         if store is None:
             require_room(cache, sum(_num_bytes(source) for source in sources.values()))

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from lightning_mtgan.data.files.atomic import exclusively, write_arrays
+from lightning_mtgan.data.atomic import exclusively, write_arrays
 from lightning_mtgan.data.files.containers import Container, Listing, Problem, printable
 from lightning_mtgan.data.files.pictures import GREY_MODES, CannotDecode, header
 
@@ -69,7 +69,7 @@ def survey(container: Container, cache: Path) -> Survey:
     listing = container.listing()
     key = _key(container, listing)
     path = cache / f"survey-{key}.npz"
-    with exclusively(path, "looks at the files"):
+    with exclusively(path, "data.cache", "looks at the files"):
         found = _load(path, listing, key)
         if found is None:
             found = _look(container, listing, key)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 import socket
 import tempfile
@@ -18,10 +17,9 @@ from torchvision.datasets.utils import (
     extract_archive,
 )
 
+from lightning_mtgan.data.atomic import exclusively
 from lightning_mtgan.errors import UserError
 
-LOCK = ".download.lock"
-"""The file in the data folder that a process holds while it downloads or unpacks."""
 SILENCE_SECONDS = 60.0
 """A server that says nothing for so long is given up."""
 
@@ -130,7 +128,7 @@ class Source:
         reason = "the download did not bring it" if download else "data.download is false"
         if download or any((root / parcel.file.name).exists() for parcel in self.parcels):
             try:
-                with _alone_in(root), _impatient():
+                with exclusively(root / ".download", "data.root", "downloads or unpacks the data"), _impatient():
                     for parcel in self.parcels:
                         parcel.provide(root, download)
             except Exception as error:  # each way to download has exceptions of its own
@@ -186,15 +184,6 @@ def _move(source: Path, target: Path) -> None:
         return
     for child in source.iterdir():
         _move(child, target / child.name)
-
-
-@contextmanager
-def _alone_in(root: Path) -> Iterator[None]:
-    """Wait until no other process of the machine is inside this block with the same folder."""
-    root.mkdir(parents=True, exist_ok=True)
-    with (root / LOCK).open("w") as handle:
-        fcntl.flock(handle, fcntl.LOCK_EX)  # falls with the process, however that ends
-        yield
 
 
 @contextmanager

@@ -16,7 +16,7 @@ from lightning_mtgan.errors import UserError
 
 
 @contextmanager
-def exclusively(path: Path, what: str) -> Iterator[None]:
+def exclusively(path: Path, key: str, what: str) -> Iterator[None]:
     """Let one process of this machine through at a time; the others wait, and say so.
 
     The ranks of a training build their data before they know of each other, so a lock on a file
@@ -24,6 +24,7 @@ def exclusively(path: Path, what: str) -> Iterator[None]:
 
     Args:
         path: What is made; the lock lies beside it.
+        key: The key of the folder that it lies in, for the message.
         what: What the other process does, in words.
 
     Raises:
@@ -33,7 +34,7 @@ def exclusively(path: Path, what: str) -> Iterator[None]:
         path.parent.mkdir(parents=True, exist_ok=True)
         lock = path.with_name(path.name + ".lock").open("w")
     except OSError as error:
-        raise UserError(f"data.cache {path.parent} cannot be written ({error.strerror}); choose another") from error
+        raise UserError(f"{key} {path.parent} cannot be written ({error.strerror}); choose another") from error
     with lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
