@@ -19,7 +19,7 @@ from lightning_mtgan import checkpoint, workspace
 from lightning_mtgan.callbacks.summary import print_figures, write_json
 from lightning_mtgan.cli import DataCommand
 from lightning_mtgan.conditions import parse_conditions
-from lightning_mtgan.data import ImageDataModule
+from lightning_mtgan.data import ImageDataModule, ImageFolder
 from lightning_mtgan.data.streams import write_stream
 from lightning_mtgan.data.summary import print_summary
 from lightning_mtgan.draws import seed_of
@@ -79,9 +79,12 @@ def evaluate(arguments: argparse.Namespace) -> None:
     """Measure a checkpoint by the full protocol that its run was configured with."""
     path = Path(arguments.checkpoint)
     game = _game(arguments)
-    config = checkpoint.read(path)[checkpoint.KEY]["config"]
+    content = checkpoint.read(path)
+    config = content[checkpoint.KEY]["config"]
     of_run = {**config["data"], "init_args": {**config["data"].get("init_args", {}), "seed": config["seed"]}}
     data = _build(LightningDataModule, of_run)
+    if isinstance(data, ImageFolder) and (state := content.get(type(data).__qualname__)):
+        data.load_state_dict(state)
     judges = {"evaluator": Evaluator, "extractor": Extractor}
     built = {n: _build(kind, given) for n, kind in judges.items() if (given := config["fidelity"].get(n)) is not None}
     jury = Jury.of(built.get("evaluator"), built.get("extractor"))
@@ -117,6 +120,11 @@ def inspect_data(arguments: argparse.Namespace) -> None:
 
     Takes the arguments of train.py, for example --config conf/images.yaml --data.root my_images.
     """
+    if arguments.num_images < 1:
+        raise UserError(f"--num_images is {arguments.num_images}; it must be at least 1")
+    if arguments.output.is_dir():
+        raise UserError(f"--output {arguments.output} is a folder; name a PNG file in it")
+    _writable_folder(arguments.output.parent)
     data: ImageDataModule = DataCommand(arguments.training).datamodule
     print_summary(data.summary())
     images, tasks = data.dataset("train"), make_tasks(data.spec.tasks)
@@ -136,7 +144,10 @@ def stream_data(arguments: argparse.Namespace) -> None:
 
     Takes the arguments of train.py; train on the result with --data lightning_mtgan.data.Streamed --data.root FOLDER.
     """
-    write_stream(DataCommand(arguments.training).datamodule, arguments.output, arguments.num_workers)
+    data = DataCommand(arguments.training).datamodule
+    if not isinstance(data, ImageDataModule):
+        raise UserError("write-stream takes one data set; give --data of each domain, and write them one by one")
+    write_stream(data, arguments.output, arguments.num_workers)
     print(f"the stream is in {arguments.output}")
 
 

@@ -10,7 +10,10 @@ from torch.nn.functional import adaptive_avg_pool2d
 
 from lightning_mtgan.errors import UserError
 from lightning_mtgan.tasks import Task
-from lightning_mtgan.types import TaskKind, TaskSpec
+from lightning_mtgan.types import TaskKind, TaskSpec, is_known
+
+FAR = 1e6
+"""Deviations between what is asked for and a row that does not know it."""
 
 
 def condition_numbers(targets: Mapping[str, Tensor], specs: Sequence[TaskSpec]) -> Tensor | None:
@@ -66,9 +69,11 @@ def _agreeing_rows(joint: Mapping[str, Tensor], fixed: Mapping[str, Tensor], whe
         rows, wanted = joint[name].to(where.device).float(), value.float()
         if rows.ndim > 2:  # of a map its coarse layout
             rows, wanted = (adaptive_avg_pool2d(maps, 8).flatten(1) for maps in (rows, wanted))
+        known = is_known(joint[name]).to(where.device)
         rows, wanted = rows.view(num_rows, -1), wanted.view(len(where), -1)
-        scale = rows.std(0).clamp(min=1e-6)
-        distance += torch.cdist(wanted / scale, rows / scale, p=1) / rows.shape[1]
+        scale = rows[known].std(0, correction=0).nan_to_num(1.0).clamp(min=1e-6)
+        gap = torch.cdist(wanted / scale, (rows / scale).nan_to_num(0.0), p=1) / rows.shape[1]
+        distance += gap.where(known, FAR)
     nearest = distance <= distance.min(dim=1, keepdim=True).values + 1e-6
     # The floor(where * count)-th of the agreeing rows of each image.
     order = (where * nearest.sum(1)).long()

@@ -12,11 +12,11 @@ from typing import Any
 from lightning_mtgan.checkpoint import FOLDER, KEY, LAST, PREVIOUS, read
 from lightning_mtgan.errors import UserError
 
-FREE_KEYS = ("data.init_args.num_workers",)
+FREE_KEYS = tuple(f"data.init_args.{key}" for key in ("num_workers", "cache", "device_mib", "download"))
 """Keys of model and data that only say how fast or where, and may change on resume, as all of fidelity may."""
 
-TOLD_KEYS = ("data.init_args.micro_batches",)
-"""Keys of the data that may change with a printed line."""
+TOLD_KEYS = tuple(f"data.init_args.{key}" for key in ("micro_batches", "root", "table"))
+"""Keys of the data that may change with a printed line; data that were moved are known by their content."""
 
 
 @dataclass(frozen=True)

@@ -132,7 +132,7 @@ class DataSpec:
         tasks: The tasks, in the order of their heads.
         joint: Targets of the same images by task, each with the same number of rows, where tasks
             depend on each other: conditions are then drawn as whole rows. None where they are
-            independent. Only rows in which no target is missing.
+            independent. Where many images lack some target, rows may lack it, too.
         domains: What each domain is, by its name, where there are several; size, channels and tasks
             above are then those of the first.
 

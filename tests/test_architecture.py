@@ -17,6 +17,7 @@ LAYERS = [
         "distributed",
         "pictures",
         "figure_names",
+        "image_files",
         "page",
         "config_files",
         "messages",
@@ -33,7 +34,7 @@ LAYERS = [
     {"cli"},
     {"__main__"},
 ]
-DATA_MAY = {"errors", "types", "draws", "distributed", "tasks", "data"}
+DATA_MAY = {"errors", "types", "draws", "distributed", "image_files", "tasks", "data"}
 LIGHTNING_MAY = {"module", "processes", "reporting", "callbacks", "data", "cli", "__main__"}
 FILES = sorted(PACKAGE.rglob("*.py"))
 

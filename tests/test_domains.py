@@ -58,7 +58,9 @@ def test_pairs_stay_together(tmp_path: Path) -> None:
         batch = next(served(Domains(same, paired=paired, batch_size=40)))["domains"]  # type: ignore[arg-type]
         assert torch.equal(batch["one"]["image"], batch["other"]["image"]) is paired
     with pytest.raises(UserError, match="grey has 30 training images and stacks 50"):
-        served(two(paired=True))
+        served(two(paired=True, batch_sizes={}))
+    with pytest.raises(UserError, match="all domains have one order"):
+        two(paired=True)
     for name in ("a", "b"):
         write_folder(tmp_path / name, 12, classes=("x", "y") if name == "a" else ("y", "x"))
     folders = {

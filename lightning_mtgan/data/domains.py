@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from functools import cached_property
 from typing import Any
@@ -14,6 +15,8 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 from lightning_mtgan.data.images import IndexedImages
 from lightning_mtgan.data.module import ImageDataModule, leave_signals_to_the_trainer
 from lightning_mtgan.data.order import BatchOrder
+from lightning_mtgan.data.sampling import Shuffled
+from lightning_mtgan.data.streams import Streamed
 from lightning_mtgan.data.summary import Summary
 from lightning_mtgan.draws import seed_of
 from lightning_mtgan.errors import UserError
@@ -53,6 +56,13 @@ class Domains(lightning.LightningDataModule):
         super().__init__()
         if not domains:
             raise UserError("data.domains is empty; give at least one data set by its name")
+        if paired and (batch_sizes or any(type(one.sampling) is not Shuffled for one in domains.values())):
+            raise UserError(
+                "data.paired is true, so all domains have one order; leave data.batch_sizes and their samplings away"
+            )
+        streamed = next((name for name, one in domains.items() if isinstance(one, Streamed)), None)
+        if streamed is not None:
+            raise UserError(f"data.domains.{streamed} is Streamed, whose order is its own; use data with an index")
         for name in batch_sizes:
             if name not in domains:
                 raise UserError(f"data.batch_sizes names `{name}`; the domains are {', '.join(domains)}")
@@ -106,7 +116,7 @@ class Domains(lightning.LightningDataModule):
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Let each domain refuse what it cannot go on with."""
         for name, domain in self.domains.items():
-            domain.load_state_dict(state_dict[name])
+            domain.load_state_dict(state_dict.get(name, {}))
 
     def summary(self) -> Summary:
         """All domains, one after the other."""
@@ -197,6 +207,9 @@ def pair(images: Mapping[str, IndexedImages]) -> dict[str, IndexedImages]:
     paired: dict[str, IndexedImages] = {}
     for domain, one in images.items():
         place = {name: index for index, name in enumerate(names[domain] or ())}
+        if len(place) < len(one):
+            again = Counter(names[domain] or ()).most_common(1)[0][0]
+            raise UserError(f"data.paired is true, but {domain} has several images called {again}; rename all but one")
         lost = next((name for name in wanted if name not in place), None)
         if lost is not None:
             raise UserError(

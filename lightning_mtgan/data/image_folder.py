@@ -13,13 +13,13 @@ import torch
 
 from lightning_mtgan.data.files.assembly import Assembled, Request, assemble
 from lightning_mtgan.data.files.columns import Kind
-from lightning_mtgan.data.files.pictures import check_background
 from lightning_mtgan.data.files.specs import spec_of
 from lightning_mtgan.data.files.stored import StoredImages
 from lightning_mtgan.data.module import ImageDataModule
 from lightning_mtgan.data.sampling import Sampling
 from lightning_mtgan.data.summary import Summary, print_summary, summarise
 from lightning_mtgan.errors import UserError
+from lightning_mtgan.image_files import check_background
 from lightning_mtgan.types import DataSpec, Measure
 
 NUM_SEEN_MAPS = 1_000
@@ -94,8 +94,8 @@ class ImageFolder(ImageDataModule):
         sampling: Sampling | None = None,
     ) -> None:
         super().__init__(batch_size, seed, num_workers, micro_batches, sampling)
-        if image_size is not None and image_size < 4:
-            raise UserError(f"data.image_size is {image_size}; give 8, 16, 32, 64 ... pixels")
+        if image_size is not None and (image_size < 4 or image_size & (image_size - 1)):
+            raise UserError(f"data.image_size is {image_size}; give 4, 8, 16, 32, 64 ... pixels")
         for key, value in (("held_out_share", held_out_share), ("max_broken_share", max_broken_share)):
             if not 0 <= value < 1:
                 raise UserError(f"data.{key} is {value}; give a share from 0 up to 1")
@@ -179,7 +179,7 @@ class ImageFolder(ImageDataModule):
         labels = {column.name: column.target[rows] for column in data.columns if column.target is not None}
         maps = {column.name: data.store.arrays[column.name] for column in data.columns if column.files}
         has_map = {
-            column.name: torch.tensor([column.files[row] is not None for row in rows.tolist()])
+            column.name: torch.from_numpy(data.store.whole[column.name])[rows]
             for column in data.columns
             if column.files
         }
@@ -205,10 +205,11 @@ class ImageFolder(ImageDataModule):
         Raises:
             UserError: If files or labels have changed since the checkpoint.
         """
-        if state_dict["fingerprint"] != self._fingerprint:
+        if state_dict and state_dict["fingerprint"] != self._fingerprint:
             raise UserError(
-                f"data.root {self._request.root} has changed since the checkpoint: {state_dict['images']:,} training "
-                f"images then, {len(self.dataset('train')):,} now, or other labels; put it back, or start a new run"
+                f"data.root {self._request.root} is not what the checkpoint was trained on: {state_dict['images']:,} "
+                f"training images then, {len(self.dataset('train')):,} now, or other labels; put it back, or "
+                "start a new run"
             )
 
     @cached_property

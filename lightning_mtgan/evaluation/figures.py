@@ -18,7 +18,7 @@ from lightning_mtgan.evaluation.neighbours import neighbourhood, radius
 from lightning_mtgan.evaluation.protocol import Protocol, require_enough
 from lightning_mtgan.evaluation.reference import Reference
 from lightning_mtgan.tasks import make_tasks
-from lightning_mtgan.types import TaskKind, TaskSpec
+from lightning_mtgan.types import TaskKind, TaskSpec, is_known
 
 NUM_SPLITS = 10
 """Of the Inception Score."""
@@ -116,6 +116,6 @@ def task_figures(fake: Judged, tasks: Sequence[TaskSpec]) -> dict[str, float]:
     pairs = (
         made[name].figure(fake.predictions[name], wanted)
         for name, wanted in fake.wanted.items()
-        if name in fake.predictions
+        if name in fake.predictions and bool(is_known(wanted).any())
     )
     return dict(pairs)

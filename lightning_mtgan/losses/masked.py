@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor
 
 from lightning_mtgan import distributed
@@ -17,5 +18,6 @@ def masked_mean(values: Tensor, mask: Tensor) -> Tensor:
         values: One value for each image, (N,).
         mask: Which images count, bool (N,).
     """
-    count = distributed.total(mask.sum().to(values.dtype))
-    return values.where(mask, 0).sum() * distributed.world_size() / count.clamp(min=1)
+    wide = torch.promote_types(values.dtype, torch.float32)  # half precision counts to 2,048
+    count = distributed.total(mask.sum().to(wide))
+    return values.where(mask, 0).sum(dtype=wide) * distributed.world_size() / count.clamp(min=1)

@@ -42,7 +42,7 @@ class Attributes(Numbers):
 
     def figure(self, prediction: Tensor, target: Tensor) -> tuple[str, float]:
         """Share of equal answers."""
-        return f"task_accuracy/{self.name}", (prediction == target).double().mean().item()
+        return f"task_accuracy/{self.name}", (prediction == target)[self._counts(target)].double().mean().item()
 
     def in_words(self, target: Tensor) -> str:
         """The labels whose answer is yes."""

@@ -28,7 +28,7 @@ class Classification(Task):
         """A class by its index or its label."""
         if text in self.spec.labels:
             return torch.tensor(self.spec.labels.index(text))
-        if text.isdigit() and int(text) < self.spec.size:
+        if text.isdecimal() and int(text) < self.spec.size:
             return torch.tensor(int(text))
         names = f", or one of {', '.join(self.spec.labels)}" if self.spec.labels else ""
         raise UserError(
@@ -37,7 +37,7 @@ class Classification(Task):
 
     def figure(self, prediction: Tensor, target: Tensor) -> tuple[str, float]:
         """Share of equal classes."""
-        return f"task_accuracy/{self.name}", (prediction == target).double().mean().item()
+        return f"task_accuracy/{self.name}", (prediction == target)[self._counts(target)].double().mean().item()
 
     def in_words(self, target: Tensor) -> str:
         """The class by its label where it has one."""

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import numpy as np
+from pathlib import Path
+
 import torch
-from PIL import Image, UnidentifiedImageError
 from torch import Tensor
 from torch.nn.functional import adaptive_avg_pool2d, binary_cross_entropy_with_logits
 
 from lightning_mtgan.errors import UserError
+from lightning_mtgan.image_files import CannotDecode, Format, decode, header
 from lightning_mtgan.tasks.task import Task
 from lightning_mtgan.types import is_known
 
@@ -52,25 +53,25 @@ class Dense(Task):
         raise UserError(f"task `{self.name}` is a map; its data must give maps to draw from (DataSpec.joint)")
 
     def parse(self, text: str) -> Tensor:
-        """The map in an image file, brought to the task's resolution."""
-        mode = {1: "L", 3: "RGB"}.get(self.spec.size)
-        if mode is None:
-            raise UserError(
-                f"condition {self.name}={text}: maps of {self.spec.size} channels cannot be read from a file"
-            )
+        """The map in an image file, read as ``ImageFolder`` reads it: the middle square, at the task's resolution."""
+        if self.spec.size not in (1, 3):
+            raise UserError(f"condition {self.name}={text}: no file holds maps of {self.spec.size} channels")
         try:
-            with Image.open(text) as file:
-                size = (self.spec.resolution, self.spec.resolution)
-                pixels = np.array(file.convert(mode).resize(size, Image.Resampling.BOX))
-        except (OSError, UnidentifiedImageError) as error:
+            with Path(text).expanduser().open("rb") as file:
+                header(file)
+                file.seek(0)
+                pixels = decode(file, Format(self.spec.resolution, self.spec.size, is_map=True))
+        except (OSError, CannotDecode) as error:
             raise UserError(
                 f"condition {self.name}={text}: task `{self.name}` takes the path of an image file ({error})"
             ) from error
-        return torch.from_numpy(pixels).reshape(*size, self.spec.size).movedim(2, 0).to(torch.int16)
+        return torch.from_numpy(pixels).to(torch.int16)
 
     def figure(self, prediction: Tensor, target: Tensor) -> tuple[str, float]:
         """Mean absolute error of all pixels, as a share of 255."""
-        return f"task_error/{self.name}", (prediction.float() - target).abs().double().mean().item() / 255
+        return f"task_error/{self.name}", (prediction.float() - target).abs()[
+            self._counts(target)
+        ].double().mean().item() / 255
 
     def in_cell(self, target: Tensor) -> str:
         """How much of the map is filled: a table cannot hold it."""

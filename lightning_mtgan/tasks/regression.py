@@ -61,4 +61,4 @@ class Regression(Numbers):
 
     def figure(self, prediction: Tensor, target: Tensor) -> tuple[str, float]:
         """Mean absolute error, in the task's own unit."""
-        return f"task_error/{self.name}", (prediction - target).abs().double().mean().item()
+        return f"task_error/{self.name}", (prediction - target).abs()[self._counts(target)].double().mean().item()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 
 import torch
@@ -53,6 +54,10 @@ class Task(ABC):
         known = is_known(target)
         return known.view(-1, *(1,) * (target.ndim - 1))
 
+    def _counts(self, target: Tensor) -> Tensor:
+        """Which values of a target a figure is about, bool in its shape."""
+        return self.is_known(target).view_as(target)
+
     @abstractmethod
     def losses(self, prediction: Tensor, target: Tensor) -> Tensor:
         """The loss of each value that a head yields, (N, ...), finite also where the target is unknown."""
@@ -71,7 +76,7 @@ class Task(ABC):
 
     @abstractmethod
     def figure(self, prediction: Tensor, target: Tensor) -> tuple[str, float]:
-        """The figure's name and value for predictions in the form of targets."""
+        """The figure's name and value for predictions in the form of targets, of which some are known."""
 
     def describe(self, target: Tensor) -> str:
         """One target, in words."""
@@ -97,7 +102,7 @@ class Numbers(Task):
             numbers = [float(part) for part in text.split(",")]
         except ValueError:
             numbers = []
-        if len(numbers) != self.spec.size:
+        if len(numbers) != self.spec.size or not all(map(math.isfinite, numbers)):
             raise UserError(
                 f"condition {self.name}={text}: task `{self.name}` takes {self.spec.size} numbers separated by commas"
             )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -14,11 +14,12 @@ from torch import Tensor
 
 from lightning_mtgan.data.files.columns import Column, Kind, columns_to_tasks
 from lightning_mtgan.data.files.containers import Problem, open_container, printable
-from lightning_mtgan.data.files.pictures import Format
+from lightning_mtgan.data.files.names import FileNames
 from lightning_mtgan.data.files.store import Source, Store, open_store
 from lightning_mtgan.data.files.survey import Survey, survey
 from lightning_mtgan.data.files.table import find_table, read_labels, read_stylegan
 from lightning_mtgan.errors import UserError
+from lightning_mtgan.image_files import Format
 
 SPLITS = {"train": "train", "training": "train"} | dict.fromkeys(
     ("val", "valid", "validation", "test", "testing", "held_out"), "held_out"
@@ -87,28 +88,28 @@ def assemble(request: Request) -> Assembled:
     place = find_table(container, request.table)
     size = request.image_size or found.usual_size()
     found = _leave_out_extremes(found, request, size)
-    notes: list[str] = []
-    everything, names = found, list(found.names)
-    labels, rejected = None, {problem.name for problem in found.problems}
+    everything, notes, labels = found, list[str](), None
     if place is not None:
-        labels = read_labels(place, names, rejected)
+        labels = read_labels(place, found.names, found.problems)
     elif request.class_folders is not True:
-        labels = read_stylegan(container, names)
+        labels = read_stylegan(container, found.names, found.problems)
     columns: list[Column] = []
     if labels is not None:
-        columns, more = columns_to_tasks(labels.columns, request.kinds, set(names), labels.source)
+        files = FileNames([*found.names, *(problem.name for problem in found.problems)])
+        columns, more = columns_to_tasks(labels.columns, {**labels.kinds, **request.kinds}, files, labels.source)
         notes += more
         found, columns = _without_maps(found, columns)
     elif request.kinds:
         raise UserError(f"data.kinds is set, but there is no table; put a CSV or Parquet file into {request.root}")
     parts, below = _parts(found.names)
     if request.class_folders or (labels is None and request.class_folders is None):
-        columns += _class_column(below, {column.name for column in columns})
+        columns += _class_column(below, {column.name for column in columns}, request)
     channels = request.channels or found.usual_channels()
     format_ = Format(size, channels, request.fit, request.background)
     sources = {"image": Source(found.names, format_)}
     sources |= {column.name: _map_source(column, format_, everything) for column in columns if column.kind == "dense"}
-    store = open_store(container, found.key, sources, found.width * found.height, request.cache)
+    pixels = dict(zip(everything.names, (everything.width * everything.height).tolist(), strict=True))
+    store = open_store(container, found.key, sources, pixels, request.cache)
     problems = (*found.problems, *(labels.problems if labels is not None else ()), *store.problems)
     notes += _odd_names(found.names) + _duplicates(found.names, store) + _unlabelled(columns)
     rows = _split(store, parts, request.held_out_share)
@@ -137,40 +138,46 @@ def _leave_out_extremes(found: Survey, request: Request, size: int) -> Survey:
 
 
 def _without_maps(found: Survey, columns: list[Column]) -> tuple[Survey, list[Column]]:
-    """Files that are some image's map are no images themselves."""
+    """Files that are some image's map are no images themselves; a map that cannot be read is missing."""
     maps = {file for column in columns for file in column.files if file is not None}
     if not maps:
         return found, columns
+    usable = set(found.names)
     keep = np.array([name not in maps for name in found.names])
     rows = torch.from_numpy(keep)
-    return found.without([], keep), [
-        Column(
-            column.name,
-            column.kind,
-            column.target[rows] if column.target is not None else None,
-            column.labels,
-            tuple(file for file, stays in zip(column.files, keep, strict=True) if stays) if column.files else (),
-            column.inferred,
-        )
-        for column in columns
-    ]
+
+    def kept(column: Column) -> Column:
+        target = column.target[rows] if column.target is not None else None
+        files = [file if file in usable else None for file, stays in zip(column.files, keep, strict=False) if stays]
+        return replace(column, target=target, files=tuple(files))
+
+    return found.without([], keep), [kept(column) for column in columns]
 
 
 def _parts(names: tuple[str, ...]) -> tuple[list[str] | None, list[str]]:
     """The split of each file, where top folders say so, and its path below that."""
-    tops = [name.partition("/")[0].lower() if "/" in name else "" for name in names]
-    found = {SPLITS.get(top) for top in tops}
-    if found != {"train", "held_out"}:
+    tops = [name.partition("/")[0] if "/" in name else "" for name in names]
+    found = {SPLITS.get(top.lower()) for top in tops}
+    if not {"train", "held_out"} <= found:
         return None, list(names)
-    return [SPLITS[top] for top in tops], [name.partition("/")[2] for name in names]
+    if None in found:
+        stray = next(name for name, top in zip(names, tops, strict=True) if top.lower() not in SPLITS)
+        raise UserError(f"there are folders of splits, and {printable(stray)} lies beside them; move it into one")
+    return [SPLITS[top.lower()] for top in tops], [name.partition("/")[2] for name in names]
 
 
-def _class_column(names: list[str], taken: set[str]) -> list[Column]:
+def _class_column(names: list[str], taken: set[str], request: Request) -> list[Column]:
     """The first folder of each path as a class; nothing where there is one folder, or none."""
     folders = pyarrow.array([printable(name.partition("/")[0]) if "/" in name else None for name in names])
-    if len(folders.drop_null().unique()) < 2 or "class" in taken:
+    is_possible = len(folders.drop_null().unique()) >= 2 and "class" not in taken
+    if not is_possible and request.class_folders:
+        raise UserError(
+            "data.class_folders is true, but the images lie in one folder, or the table has a column `class`; "
+            "leave it away"
+        )
+    if not is_possible:
         return []
-    return columns_to_tasks({"class": folders}, {"class": "classification"}, set(), "the folders")[0]
+    return columns_to_tasks({"class": folders}, {"class": "classification"}, FileNames([]), "the folders")[0]
 
 
 def _map_source(column: Column, image: Format, found: Survey) -> Source:
@@ -187,7 +194,7 @@ def _odd_names(names: tuple[str, ...]) -> list[str]:
 def _duplicates(names: tuple[str, ...], store: Store) -> list[str]:
     first: dict[bytes, str] = {}
     notes = []
-    for name, digest, is_whole in zip(names, store.digests, store.is_whole, strict=True):
+    for name, digest, is_whole in zip(names, store.digests, store.whole["image"], strict=True):
         if is_whole and (other := first.setdefault(digest.tobytes(), name)) != name:
             notes.append(f"{printable(name)}: the same image as {printable(other)}")
     return notes
@@ -206,13 +213,15 @@ def _split(store: Store, parts: list[str] | None, held_out_share: float) -> dict
     are added, and leave no copy of a training image among the held-out ones.
     """
     order = np.lexsort(store.digests.T[::-1])
-    order = order[store.is_whole[order]]
+    order = order[store.whole["image"][order]]
     if parts is not None:
         is_train = np.array([part == "train" for part in parts])[order]
     else:
         count = int(len(order) * held_out_share)
         while 0 < count < len(order) and (store.digests[order[count]] == store.digests[order[count - 1]]).all():
             count += 1
+        if count == len(order):  # all images are the same
+            count = 0
         is_train = np.arange(len(order)) >= count
     rows = {"train": torch.from_numpy(order[is_train].copy())}
     if not is_train.all():

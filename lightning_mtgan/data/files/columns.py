@@ -13,6 +13,7 @@ import pyarrow.compute
 import torch
 from torch import Tensor, nn
 
+from lightning_mtgan.data.files.names import FileNames
 from lightning_mtgan.errors import UserError
 
 Kind = Literal["classification", "attribute", "regression", "dense", "ignore"]
@@ -47,7 +48,7 @@ class Column:
 
 
 def columns_to_tasks(
-    columns: Mapping[str, pyarrow.Array], kinds: Mapping[str, Kind], known_files: set[str], source: str
+    columns: Mapping[str, pyarrow.Array], kinds: Mapping[str, Kind], files: FileNames, source: str
 ) -> tuple[list[Column], list[str]]:
     """The tasks in a table, in its order, and what was left out and why.
 
@@ -57,7 +58,7 @@ def columns_to_tasks(
     Args:
         columns: By name; null where there is no value.
         kinds: What some of them are, by a person's word.
-        known_files: The files that a map may name.
+        files: The files that a map may name.
         source: Where they come from, for messages.
 
     Raises:
@@ -68,8 +69,9 @@ def columns_to_tasks(
             raise UserError(f"data.kinds names `{name}`; the columns of {source} are {', '.join(columns)}")
     tasks: list[Column] = []
     notes: list[str] = []
-    for name, values in columns.items():
-        kind, reason = (kinds[name], "") if name in kinds else _infer(values, known_files)
+    for name, raw in columns.items():
+        values = _plain(raw)
+        kind, reason = (kinds[name], "") if name in kinds else _infer(name, values, files)
         if kind == "ignore":
             if reason:
                 notes.append(f"column {name} is left out: {reason}; data.kinds.{name} says what it is")
@@ -79,11 +81,12 @@ def columns_to_tasks(
             notes.append(f"column {name} is the task {task}: networks and charts cannot take its name")
         makers = {"classification": _classes, "attribute": _answers, "regression": _numbers}
         if kind == "dense":
-            files = tuple(values.cast(pyarrow.string()).to_pylist())
-            lost = next((file for file in files if file is not None and file not in known_files), None)
+            texts = [None if value is None else str(value) for value in values.to_pylist()]
+            lost = next((text for text in texts if text is not None and files.find(text) is None), None)
             if lost is not None:
                 raise UserError(f"column {name} of {source} is dense, but there is no image {lost}; mend the row")
-            tasks.append(Column(task, kind, None, (), files, name not in kinds))
+            maps = tuple(None if text is None else files.find(text) for text in texts)
+            tasks.append(Column(task, kind, None, (), maps, name not in kinds))
         else:
             try:
                 target, labels = makers[kind](values)
@@ -104,24 +107,41 @@ def task_name(name: str, taken: set[str] = frozenset()) -> str:  # type: ignore[
     return clean
 
 
-def _infer(values: pyarrow.Array, known_files: set[str]) -> tuple[Kind, str]:
+def _plain(values: pyarrow.Array) -> pyarrow.Array:
+    """Without NaN, dictionaries, and whole numbers that are written as others because some are missing."""
+    if pyarrow.types.is_dictionary(values.type):
+        values = values.cast(values.type.value_type)
+    if pyarrow.types.is_floating(values.type):
+        missing = pyarrow.compute.is_null(values, nan_is_null=True)
+        values = pyarrow.compute.if_else(missing, pyarrow.scalar(None, values.type), values)
+        present = np.asarray(values.drop_null(), dtype=np.float64)
+        if len(present) and (np.abs(present) < 2**53).all() and (present == np.floor(present)).all():
+            values = values.cast(pyarrow.int64())
+    return values
+
+
+def _infer(name: str, values: pyarrow.Array, files: FileNames) -> tuple[Kind, str]:
     """What a column is, or why nobody can tell."""
-    present = values.drop_null()
-    kind, num_values = values.type, len(present.unique())
+    present, kind = values.drop_null(), values.type
+    if pyarrow.types.is_nested(kind):
+        return "ignore", f"nothing is learned from values of type {kind}"
+    num_values = len(present.unique())
     if num_values < 2:
         return "ignore", "all its values are the same" if num_values else "it has no values"
-    if pyarrow.types.is_dictionary(kind):
-        values, kind = values.cast(kind.value_type), kind.value_type
-        present = values.drop_null()
+    if not name.strip() or name.startswith(("__index_level_", "Unnamed: ")):
+        return "ignore", "it is the number of the row"
     is_text = pyarrow.types.is_string(kind) or pyarrow.types.is_large_string(kind)
-    if is_text and all(value in known_files for value in present.to_pylist()):
+    if is_text and all(files.find(value) is not None for value in present.to_pylist()):
         return "dense", ""
     if pyarrow.types.is_boolean(kind) or (num_values == 2 and (is_text or pyarrow.types.is_integer(kind))):
         return "attribute", ""
     if pyarrow.types.is_integer(kind):
+        numbers = np.asarray(present)
+        if len(values) == num_values > FEW_INTEGERS and numbers.max() - numbers.min() == num_values - 1:
+            return "ignore", "it numbers the rows"
         return ("classification" if num_values <= FEW_INTEGERS else "regression"), ""
     if pyarrow.types.is_floating(kind):
-        return ("attribute" if set(present.unique().to_pylist()) == {0.0, 1.0} else "regression"), ""
+        return "regression", ""
     if is_text and num_values <= min(MOST_CLASSES, len(present) / 2):
         return "classification", ""
     if is_text:
@@ -165,8 +185,9 @@ def _numbers(values: pyarrow.Array) -> tuple[Tensor, tuple[str, ...]]:
         [np.nan if value is None else value for value in values.cast(pyarrow.float64()).to_pylist()],
         dtype=torch.float64,
     )
-    if bool(numbers.isinf().any()):
-        raise ValueError("it holds infinite values")
     if int((~numbers.isnan()).sum()) == 0:
         raise ValueError("it has no values")
-    return numbers.float()[:, None], ()
+    single = numbers.float()
+    if bool(single.isinf().any()):
+        raise ValueError("it holds infinite values, or some beyond 3e38")
+    return single[:, None], ()

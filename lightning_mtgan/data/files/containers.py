@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import lzma
 import os
 import stat
 import zipfile
+import zlib
 from abc import ABC, abstractmethod
 from collections import Counter
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import IO
@@ -16,7 +17,9 @@ from lightning_mtgan.errors import UserError
 
 IMAGE_ENDINGS = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff")
 LARGEST_FILE = 1 << 30
-"""Bytes that a file of an archive may unpack to."""
+"""Bytes that an image of an archive may unpack to."""
+LARGEST_TABLE = 256 << 20
+"""Bytes of a table of labels."""
 
 
 @dataclass(frozen=True)
@@ -26,10 +29,12 @@ class Problem:
     Args:
         name: Its name, fit to be printed.
         reason: Why, and what would be right.
+        is_lasting: Whether it stays so until the file changes; a disk that does not answer may answer later.
     """
 
     name: str
     reason: str
+    is_lasting: bool = True
 
     def __str__(self) -> str:
         return f"{self.name}: {self.reason}"
@@ -77,7 +82,7 @@ class Container(ABC):
     """
 
     def __init__(self, path: Path) -> None:
-        self.path = path
+        self.path = self.given = path
 
     @abstractmethod
     def listing(self) -> Listing:
@@ -95,6 +100,21 @@ class Container(ABC):
     def top_files(self) -> list[str]:
         """The names of the files that lie in no folder."""
 
+    def read(self, name: str) -> bytes:
+        """The whole of a file that is no image.
+
+        Raises:
+            OSError: If it cannot be read, or is too large.
+        """
+        try:
+            with self.open(name) as file:
+                content = file.read(LARGEST_TABLE + 1)
+        except (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError) as error:
+            raise OSError(str(error)) from error
+        if len(content) > LARGEST_TABLE:
+            raise OSError(f"more than {LARGEST_TABLE >> 20} MiB")
+        return content
+
 
 class Folder(Container):
     """A folder and everything below it; nothing outside is touched.
@@ -102,37 +122,41 @@ class Folder(Container):
     Args:
         path: Where it is.
         follow_links: Whether symbolic links within it are followed.
+        descend: Whether a folder that holds nothing but one folder stands for that one.
     """
 
-    def __init__(self, path: Path, follow_links: bool) -> None:
+    def __init__(self, path: Path, follow_links: bool, descend: bool = True) -> None:
         super().__init__(path)
         self.follow_links = follow_links
+        while descend and len(inside := _visible(self.path)) == 1 and inside[0].is_dir(follow_symlinks=False):
+            self.path = self.path / inside[0].name
 
     def listing(self) -> Listing:
         """Every file, sorted by name; links are followed on request, no folder is read twice."""
         found = Listing()
-        self._walk(self.path, "", {_identity(self.path.stat())}, found)
+        ahead = [(self.path, "", frozenset({_identity(self.path.stat())}))]
+        while ahead:
+            folder, prefix, above = ahead.pop()
+            try:
+                members = _visible(folder)
+            except OSError as error:
+                found.problems.append(Problem(printable(prefix), f"the folder cannot be read ({error.strerror})"))
+                continue
+            for member in members:
+                name = prefix + member.name
+                if member.is_symlink() and not self._may_follow(member, name, above, found):
+                    continue
+                if member.is_dir():
+                    ahead.append((Path(member.path), name + "/", above | {_identity(member.stat())}))
+                else:
+                    self._note(member, name, found)
         found.entries.sort(key=lambda entry: entry.name)
+        found.problems.sort(key=lambda problem: problem.name)
         return found
 
-    def _walk(self, folder: Path, prefix: str, above: set[tuple[int, int]], found: Listing) -> None:
-        try:
-            members = sorted(os.scandir(folder), key=lambda member: member.name)
-        except OSError as error:
-            found.problems.append(Problem(printable(prefix), f"the folder cannot be read ({error.strerror})"))
-            return
-        for member in members:
-            if member.name.startswith(".") or member.name == "__MACOSX":
-                continue
-            name = prefix + member.name
-            if member.is_symlink() and not self._may_follow(member, name, above, found):
-                continue
-            if member.is_dir():
-                self._walk(Path(member.path), name + "/", above | {_identity(member.stat())}, found)
-            else:
-                self._note(member, name, found)
-
-    def _may_follow(self, member: os.DirEntry[str], name: str, above: set[tuple[int, int]], found: Listing) -> bool:
+    def _may_follow(
+        self, member: os.DirEntry[str], name: str, above: frozenset[tuple[int, int]], found: Listing
+    ) -> bool:
         try:
             target = member.stat()
         except OSError:
@@ -167,11 +191,11 @@ class Folder(Container):
 
     def top_files(self) -> list[str]:
         """The names of the files that lie in no folder."""
-        return sorted(member.name for member in os.scandir(self.path) if member.is_file())
+        return [member.name for member in _visible(self.path) if member.is_file(follow_symlinks=self.follow_links)]
 
 
 class Archive(Container):
-    """A zip archive, read where it lies.
+    """A zip archive, read where it lies; a single folder at its top is passed over.
 
     Args:
         path: Where it is.
@@ -186,16 +210,20 @@ class Archive(Container):
             self._zip = zipfile.ZipFile(path)
         except (zipfile.BadZipFile, OSError) as error:
             raise UserError(f"data.root {path} is no zip archive that can be read ({error}); make it again") from error
+        names = [info.filename for info in self._zip.infolist() if not info.is_dir()]
+        tops = {name.partition("/")[0] if "/" in name else "" for name in names if not _is_hidden(name)}
+        top = next(iter(tops)) if len(tops) == 1 else ""
+        self._top = f"{top}/" if top not in ("", "..") else ""
 
     def listing(self) -> Listing:
         """Every file, sorted by name."""
         found, seen = Listing(), set()
         for info in sorted(self._zip.infolist(), key=lambda info: info.filename):
-            name = info.filename
-            parts = PurePosixPath(name).parts
+            name = info.filename.removeprefix(self._top)
+            parts = PurePosixPath(info.filename).parts
             if ".." in parts or name.startswith("/") or "\\" in name or ":" in (parts[0] if parts else ""):
                 found.problems.append(Problem(printable(name), "leads outside the archive"))
-            elif info.is_dir() or any(part.startswith(".") or part == "__MACOSX" for part in parts):
+            elif info.is_dir() or _is_hidden(info.filename):
                 continue
             elif not _is_image(name):
                 found.others[PurePosixPath(name).suffix.lower() or "no ending"] += 1
@@ -223,13 +251,14 @@ class Archive(Container):
     def open(self, name: str) -> IO[bytes]:
         """A file, to read."""
         try:
-            return self._zip.open(name)
+            return self._zip.open(self._top + name)
         except (zipfile.BadZipFile, NotImplementedError, RuntimeError, KeyError) as error:
             raise OSError(str(error)) from error
 
     def top_files(self) -> list[str]:
         """The names of the files that lie in no folder."""
-        return sorted(name for name in self._zip.namelist() if "/" not in name)
+        names = [name.removeprefix(self._top) for name in self._zip.namelist() if name.startswith(self._top)]
+        return sorted(name for name in names if name and "/" not in name)
 
 
 def open_container(root: str, follow_links: bool) -> Container:
@@ -238,24 +267,30 @@ def open_container(root: str, follow_links: bool) -> Container:
     Raises:
         UserError: If there is neither.
     """
-    path = Path(root).expanduser()
+    path = Path(root).expanduser().absolute()
     if path.is_dir():
-        return Folder(path, follow_links)
+        try:
+            return Folder(path, follow_links)
+        except OSError as error:
+            raise UserError(f"data.root {path} cannot be read ({error.strerror}); change its permissions") from error
     if path.is_file():
         return Archive(path)
-    raise UserError(f"data.root is {root}, where there is nothing; give a folder of images or a zip archive")
+    raise UserError(f"data.root is {root} ({path}), where there is nothing; give a folder of images or a zip archive")
 
 
 def _is_image(name: str) -> bool:
     return name.lower().endswith(IMAGE_ENDINGS)
 
 
+def _is_hidden(name: str) -> bool:
+    return any(part == "__MACOSX" or (part.startswith(".") and part != "..") for part in PurePosixPath(name).parts)
+
+
+def _visible(folder: Path) -> list[os.DirEntry[str]]:
+    """What lies in a folder, by name, without what systems hide there."""
+    members = [member for member in os.scandir(folder) if not _is_hidden(member.name)]
+    return sorted(members, key=lambda member: member.name)
+
+
 def _identity(facts: os.stat_result) -> tuple[int, int]:
     return facts.st_dev, facts.st_ino
-
-
-def classes_of(names: list[str]) -> Iterator[str | None]:
-    """The first folder of each file's path, or None of a file that lies in no folder."""
-    for name in names:
-        first, separator, _ = name.partition("/")
-        yield first if separator else None

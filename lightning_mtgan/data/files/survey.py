@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass
+import zipfile
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
 from lightning_mtgan.data.atomic import exclusively, write_arrays
 from lightning_mtgan.data.files.containers import Container, Listing, Problem, printable
-from lightning_mtgan.data.files.pictures import GREY_MODES, CannotDecode, header
+from lightning_mtgan.image_files import GREY_MODES, CannotDecode, header
 
-FORMAT = 1
+FORMAT = 2
 """What a stored survey holds; raised whenever that changes."""
 SIZES = (8, 16, 32, 64)
 """Sizes that images are brought to if nobody says otherwise."""
@@ -69,12 +70,16 @@ def survey(container: Container, cache: Path) -> Survey:
     listing = container.listing()
     key = _key(container, listing)
     path = cache / f"survey-{key}.npz"
-    with exclusively(path, "data.cache", "looks at the files"):
-        found = _load(path, listing, key)
-        if found is None:
-            found = _look(container, listing, key)
-            write_arrays(path, _arrays(found))
-    return found
+    found = _load(path, listing, key)
+    if found is None:
+        with exclusively(path, "data.cache", "looks at the files"):
+            found = _load(path, listing, key)  # by another process, meanwhile
+            if found is None:
+                found = _look(container, listing, key)
+                if all(problem.is_lasting for problem in found.problems):
+                    write_arrays(path, _arrays(found))
+    # What is wrong with the folder itself is looked at anew at every start.
+    return replace(found, problems=(*listing.problems, *found.problems))
 
 
 def _key(container: Container, listing: Listing) -> str:
@@ -85,7 +90,7 @@ def _key(container: Container, listing: Listing) -> str:
 
 
 def _look(container: Container, listing: Listing, key: str) -> Survey:
-    names, facts, problems = [], [], list(listing.problems)
+    names, facts, problems = [], [], []
     for entry in listing.entries:
         try:
             with container.open(entry.name) as file:
@@ -93,7 +98,7 @@ def _look(container: Container, listing: Listing, key: str) -> Survey:
         except CannotDecode as error:
             problems.append(Problem(printable(entry.name), str(error)))
         except OSError as error:
-            problems.append(Problem(printable(entry.name), f"cannot be read ({error.strerror or error})"))
+            problems.append(Problem(printable(entry.name), f"cannot be read ({error.strerror or error})", False))
         else:
             names.append(entry.name)
             facts.append((found.width, found.height, found.mode in GREY_MODES))
@@ -117,7 +122,7 @@ def _load(path: Path, listing: Listing, key: str) -> Survey | None:
     try:
         with np.load(path) as arrays:
             facts, known = arrays["facts"], json.loads(arrays["text"].tobytes())
-    except (OSError, ValueError, KeyError, EOFError):
+    except (OSError, ValueError, KeyError, EOFError, TypeError, zipfile.BadZipFile):
         return None
     problems = tuple(Problem(name, reason) for name, reason in known["problems"])
     names = tuple(known["names"])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import lzma
 import struct
 import warnings
 import zipfile
@@ -24,6 +26,22 @@ REDUCING_GAP = 3.0
 """An image is averaged by whole factors until it is so many times as large as wanted; the filter does the rest."""
 _ORIENTATION = 0x0112
 _TURNED = (5, 6, 7, 8)
+
+
+BROKEN = (
+    OSError,
+    SyntaxError,
+    ValueError,
+    TypeError,
+    KeyError,
+    EOFError,
+    RuntimeError,
+    zlib.error,
+    lzma.LZMAError,
+    struct.error,
+    zipfile.BadZipFile,
+)
+"""What Pillow and archives raise for files that are not as they should be."""
 
 
 class CannotDecode(Exception):
@@ -62,6 +80,11 @@ class Format:
     background: tuple[int, int, int] = (255, 255, 255)
     is_map: bool = False
 
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Of the pixels of an image."""
+        return self.channels, self.size, self.size
+
     def in_words(self) -> str:
         """The format, for people."""
         kind = "grey" if self.channels == 1 else "colour"
@@ -77,13 +100,12 @@ def header(file: IO[bytes]) -> Header:
     """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # what is wrong is said by name in the report
-        try:
-            with _open(file) as image:
-                width, height = image.size
-                mode = image.mode
-                turned = width * height <= MOST_PIXELS and image.getexif().get(_ORIENTATION) in _TURNED
-        except Image.DecompressionBombError as error:
-            raise CannotDecode(f"a decompression bomb? ({error})") from error
+        with _open(file) as image:
+            width, height = image.size
+            mode, turned = image.mode, False
+            if "exif" in image.info:  # asking for what is not there would decode a whole PNG
+                with contextlib.suppress(*BROKEN):
+                    turned = image.getexif().get(_ORIENTATION) in _TURNED
     if width * height > MOST_PIXELS:
         raise CannotDecode(
             f"{width:,} x {height:,} pixels, taken for a decompression bomb; cut it to less than 89 million pixels"
@@ -102,15 +124,20 @@ def decode(file: IO[bytes], format_: Format) -> np.ndarray:
     """
     with _open(file) as image:
         try:
+            enough = round(REDUCING_GAP * format_.size)
+            image.draft(None, (enough, enough))  # a JPEG is decoded no larger than that asks for
             image.load()
-            ImageOps.exif_transpose(image, in_place=True)
-        except (OSError, SyntaxError, ValueError, EOFError, zlib.error, struct.error, zipfile.BadZipFile) as error:
+            with contextlib.suppress(*BROKEN):  # of a broken EXIF nothing is taken
+                ImageOps.exif_transpose(image, in_place=True)
+            plain = _plain(image, format_.background)
+            wanted = "L" if format_.channels == 1 else "RGB"
+            if plain.mode == "LAB":
+                plain = plain.convert("RGB")
+            if plain.mode not in ("F", wanted):
+                plain = plain.convert(wanted)
+            square = np.asarray(_fitted(plain, format_))
+        except BROKEN as error:
             raise CannotDecode(_reason(error)) from error
-        plain = _plain(image, format_.background)
-        wanted = "L" if format_.channels == 1 else "RGB"
-        if plain.mode not in ("F", wanted):
-            plain = plain.convert(wanted)
-        square = np.asarray(_fitted(plain, format_))
     if square.dtype != np.uint8:
         square = square.round().clip(0, 255).astype(np.uint8)
     if square.ndim == 2:
@@ -123,7 +150,9 @@ def _open(file: IO[bytes]) -> Image.Image:
         return Image.open(file, formats=FORMATS)
     except UnidentifiedImageError:
         raise CannotDecode("not an image, whatever its name says") from None
-    except (OSError, SyntaxError, ValueError, EOFError, zlib.error, struct.error, zipfile.BadZipFile) as error:
+    except Image.DecompressionBombError as error:
+        raise CannotDecode(f"a decompression bomb? ({error})") from error
+    except BROKEN as error:
         raise CannotDecode(_reason(error)) from error
 
 
@@ -152,7 +181,7 @@ def _more_than_eight_bits(image: Image.Image) -> Image.Image:
         return Image.fromarray(values * 255 if high <= 1 else values)
     if high > 65535:
         raise CannotDecode(f"values up to {high:g}; save it with 8 or 16 bits")
-    return Image.fromarray(values / 257)
+    return Image.fromarray(values / 257 if high > 255 or image.mode != "I" else values)  # 32 bits may hold 8
 
 
 def _fitted(image: Image.Image, format_: Format) -> Image.Image:
