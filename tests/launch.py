@@ -7,6 +7,7 @@ milliseconds; several ranks are started as ``torchrun`` starts them.
 from __future__ import annotations
 
 import atexit
+import faulthandler
 import multiprocessing
 import os
 import socket
@@ -17,6 +18,8 @@ from collections.abc import Sequence
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 
+PATIENCE = 120.0
+"""Seconds that a training may take."""
 SERVER = multiprocessing.get_context("forkserver")
 SERVER.set_forkserver_preload(["tests.warm", "tests.saboteurs"])
 
@@ -26,6 +29,7 @@ def _run(arguments: Sequence[str], environment: dict[str, str], output: Path) ->
     os.dup2(descriptor, 1)
     os.dup2(descriptor, 2)
     os.environ |= environment
+    faulthandler.dump_traceback_later(PATIENCE - 10, file=2)  # where a process stands that will not end
     os.environ.pop("WANDB_SERVICE", None)  # a person's process has a service of its own
     multiprocessing.set_start_method("fork", force=True)  # for workers; a person's process has no fork server
     import torch
@@ -76,7 +80,7 @@ class Launched:
             process.start()
             self.ranks.append(process)
 
-    def wait(self, seconds: float = 120) -> list[int]:
+    def wait(self, seconds: float = PATIENCE) -> list[int]:
         """The exit codes; a process that is still there after that long is killed and fails the test."""
         deadline = time.monotonic() + seconds
         for process in self.ranks:

@@ -144,7 +144,7 @@ def test_two_ranks_play_the_same_domains(tmp_path: Path) -> None:
     arguments, found = [*NO_WIDTH, "--trainer.max_steps=4", "--trainer.precision=64-true"], []
     for ranks in (1, 2):
         launched = Launched(
-            [*arguments, config(tmp_path, num_workers=2), f"--runs={tmp_path / str(ranks)}"],
+            [*arguments, config(tmp_path), f"--runs={tmp_path / str(ranks)}"],
             ranks,
             tmp_path / f"output{ranks}",
         )

@@ -169,6 +169,8 @@ def read_stylegan(container: Container, names: Sequence[str], problems: Sequence
     )
     if not labels or not (is_number or is_row):
         raise UserError(f"{source}: all labels should be whole numbers, or lists of as many numbers; mend it")
+    if is_number and len(set(labels)) < 2:
+        return Labels(source, {}, lost)
     if is_number:
         return Labels(source, {"class": pyarrow.array(labels).take(order)}, lost, {"class": "classification"})
     columns = {f"label_{k}": [float(row[k]) for row in labels] for k in range(len(labels[0]))}
