@@ -140,9 +140,10 @@ class ImageFolder(ImageDataModule):
                 if len(problems) > NUM_NAMED
                 else ""
             )
+            instead = f", or set data.max_broken_share to {share + 0.005:.2f} to leave them out" if share < 0.99 else ""
             raise UserError(
                 f"data.root {self._request.root}: {len(problems):,} of {total:,} files cannot be used: {named}{more}. "
-                f"Mend or remove them, or set data.max_broken_share to {share + 0.005:.2f} to leave them out"
+                f"Mend or remove them{instead}"
             )
         if len(found.rows["train"]) < 2:
             raise UserError(f"data.root {self._request.root} has {len(found.rows['train'])} training images; give some")
