@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from lightning_mtgan.averaging import ParameterAverage
 from lightning_mtgan.balancing import WeightedSum
+from lightning_mtgan.callbacks import Samples
 from lightning_mtgan.data import StackedDigits
 from lightning_mtgan.draws import Draws
 from lightning_mtgan.errors import UserError
@@ -216,6 +217,12 @@ def test_the_heads_learn_from_real_images_only() -> None:
     targets = game.targets(batch(game))
     total = sum(supervision.discriminator_losses(torch.randn(8, 16), fake, targets, targets).values())
     assert torch.autograd.grad(total, fake, allow_unused=True)[0] is None  # type: ignore[arg-type]
+
+
+def test_a_row_of_samples_does_not_contradict_itself() -> None:
+    wanted, captions = Samples(num_rows=10).conditions(mtgan())
+    assert wanted["red"].tolist() == list(range(10)) and captions[4].startswith("red 4")
+    assert torch.equal(wanted["red"] % 2 == 0, wanted["even"][:, 0].bool())
 
 
 def test_a_twin_is_maximised_by_the_generator() -> None:

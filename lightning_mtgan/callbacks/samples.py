@@ -22,7 +22,7 @@ class Samples(Callback):
     """Writes ``samples/kimg_*.png``: fixed latents in columns, fixed conditions in rows.
 
     Row r asks each classification task for one class, a different one in each row and for each
-    task; the other tasks are drawn once for each row.
+    task; where tasks depend on each other, only the first one, and the others are drawn to agree.
 
     Args:
         every_kimg: Thousands of images between two pictures; 0 for none but the last.
@@ -77,11 +77,15 @@ class Samples(Callback):
     def conditions(self, game: Game) -> tuple[dict[str, torch.Tensor], list[str]]:
         """Fixed targets by task, one for each row, and the rows' captions."""
         generator = torch.Generator(game.device).manual_seed(seed_of("sample conditions"))
-        wanted = game.draw_conditions(self.num_rows, generator)
         rows = torch.arange(self.num_rows, device=game.device)
-        for index, task in enumerate(game.spec.tasks):
-            if task.kind is TaskKind.CLASSIFICATION:
-                wanted[task.name] = (rows + 3 * index) % task.size
+        classes = {
+            task.name: (rows + 3 * index) % task.size
+            for index, task in enumerate(game.spec.tasks)
+            if task.kind is TaskKind.CLASSIFICATION
+        }
+        if game.spec.joint is not None:  # the other tasks follow from the first
+            classes = dict(list(classes.items())[:1])
+        wanted = game.draw_conditions(self.num_rows, generator, classes)
         captions = [
             "\n".join(task.describe(wanted[name][row]) for name, task in game.tasks.items())
             for row in range(self.num_rows)
