@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ast
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -77,6 +79,11 @@ def test_libraries_stay_in_their_rooms(file: Path) -> None:
         assert not any(name.split(".")[0] == "lightning" for name in names)
     if room(file) != "distributed":
         assert not any(name.startswith("torch.distributed") for name in names)
+
+
+def test_pyarrow_stays_out_of_runs_without_tables() -> None:
+    script = "import sys, lightning_mtgan.cli, lightning_mtgan.__main__; sys.exit('pyarrow' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", script], cwd=PACKAGE.parent, check=False).returncode == 0
 
 
 def test_every_room_has_a_layer() -> None:

@@ -7,13 +7,11 @@ import os
 from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import torch
 
-from lightning_mtgan.data.files.assembly import Assembled, Request, assemble
-from lightning_mtgan.data.files.columns import Kind
-from lightning_mtgan.data.files.specs import spec_of
+from lightning_mtgan.data.files.kinds import Kind
 from lightning_mtgan.data.files.stored import StoredImages
 from lightning_mtgan.data.module import ImageDataModule
 from lightning_mtgan.data.sampling import Sampling
@@ -21,6 +19,10 @@ from lightning_mtgan.data.summary import Summary, print_summary, summarise
 from lightning_mtgan.errors import UserError
 from lightning_mtgan.image_files import check_background
 from lightning_mtgan.types import DataSpec, Measure
+
+if TYPE_CHECKING:
+    # pyarrow keeps a thread from its import on, which runs without tables, and forks of them, should do without.
+    from lightning_mtgan.data.files.assembly import Assembled
 
 NUM_SEEN_MAPS = 1_000
 """Maps that a summary looks at."""
@@ -103,6 +105,8 @@ class ImageFolder(ImageDataModule):
             if not value >= 1:
                 raise UserError(f"data.{key} is {value}; give 1 or more")
         check_background(background)
+        from lightning_mtgan.data.files.assembly import Request
+
         self.resident_bytes = device_mib << 20
         self.constraints = constraints
         self.max_broken_share = max_broken_share
@@ -125,6 +129,8 @@ class ImageFolder(ImageDataModule):
     @cached_property
     def _found(self) -> Assembled:
         """What lies there, whatever is wrong with it."""
+        from lightning_mtgan.data.files.assembly import assemble
+
         return assemble(self._request)
 
     @cached_property
@@ -194,6 +200,8 @@ class ImageFolder(ImageDataModule):
         return self._spec(self._data)
 
     def _spec(self, data: Assembled) -> DataSpec:
+        from lightning_mtgan.data.files.specs import spec_of
+
         return spec_of(data, self._images(data, "train"), self.constraints)
 
     def state_dict(self) -> dict[str, Any]:

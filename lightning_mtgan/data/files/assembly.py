@@ -12,8 +12,9 @@ import pyarrow
 import torch
 from torch import Tensor
 
-from lightning_mtgan.data.files.columns import Column, Kind, columns_to_tasks
+from lightning_mtgan.data.files.columns import Column, columns_to_tasks
 from lightning_mtgan.data.files.containers import Problem, open_container, printable
+from lightning_mtgan.data.files.kinds import Kind
 from lightning_mtgan.data.files.names import FileNames
 from lightning_mtgan.data.files.store import Source, Store, open_store
 from lightning_mtgan.data.files.survey import Survey, survey

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 import pyarrow
@@ -13,11 +12,10 @@ import pyarrow.compute
 import torch
 from torch import Tensor, nn
 
+from lightning_mtgan.data.files.kinds import Kind
 from lightning_mtgan.data.files.names import FileNames
 from lightning_mtgan.errors import UserError
 
-Kind = Literal["classification", "attribute", "regression", "dense", "ignore"]
-"""What a column may be."""
 FEW_INTEGERS = 32
 """Whole numbers of at most so many values are classes."""
 MOST_CLASSES = 1_000

@@ -12,8 +12,8 @@ import pyarrow
 import pyarrow.csv
 import pyarrow.parquet
 
-from lightning_mtgan.data.files.columns import Kind
 from lightning_mtgan.data.files.containers import Container, Folder, Problem, printable
+from lightning_mtgan.data.files.kinds import Kind
 from lightning_mtgan.data.files.names import FileNames
 from lightning_mtgan.errors import UserError
 
