@@ -9,15 +9,14 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import NoReturn
 
 import torch
-from jsonargparse import ArgumentParser
 from lightning.pytorch import LightningDataModule
 
 from lightning_mtgan import checkpoint, workspace
 from lightning_mtgan.callbacks.summary import print_figures, write_json
-from lightning_mtgan.cli import DataCommand
+from lightning_mtgan.cli import DataCommand, build
 from lightning_mtgan.conditions import parse_conditions
 from lightning_mtgan.data import ImageDataModule, ImageFolder
 from lightning_mtgan.data.streams import write_stream
@@ -82,11 +81,11 @@ def evaluate(arguments: argparse.Namespace) -> None:
     content = checkpoint.read(path)
     config = content[checkpoint.KEY]["config"]
     of_run = {**config["data"], "init_args": {**config["data"].get("init_args", {}), "seed": config["seed"]}}
-    data = _build(LightningDataModule, of_run)
+    data = build(LightningDataModule, of_run)
     if isinstance(data, ImageFolder) and (state := content.get(type(data).__qualname__)):
         data.load_state_dict(state)
     judges = {"evaluator": Evaluator, "extractor": Extractor}
-    built = {n: _build(kind, given) for n, kind in judges.items() if (given := config["fidelity"].get(n)) is not None}
+    built = {n: build(kind, given) for n, kind in judges.items() if (given := config["fidelity"].get(n)) is not None}
     jury = Jury.of(built.get("evaluator"), built.get("extractor"))
     assert jury is not None
     changes = {name: getattr(arguments, name) for name in ("num_images", "split", "seed")}
@@ -155,13 +154,6 @@ def _game(arguments: argparse.Namespace, averaged: bool = True) -> Game:
     path = Path(arguments.checkpoint)
     game = checkpoint.build_game(checkpoint.read(path), path, averaged=averaged and not arguments.raw)
     return game.to("cuda" if torch.cuda.is_available() else "cpu")
-
-
-def _build(kind: type, config: dict[str, Any]) -> Any:
-    """An object of a class, from a configuration of plain values."""
-    parser = ArgumentParser(exit_on_error=False)
-    parser.add_subclass_arguments(kind, "it")
-    return parser.instantiate_classes(parser.parse_object({"it": config})).it
 
 
 def _writable_folder(folder: Path) -> Path:

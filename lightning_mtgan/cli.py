@@ -267,13 +267,14 @@ class DataCommand(TrainingCommand):
         """The data module, with the seed that a training would give it."""
         every = config_files.parse(self.parser.dump(self.config, format="yaml"))
         arguments = {**every["data"].get("init_args", {}), "seed": every["seed_everything"]}
-        parser = ArgumentParser(exit_on_error=False)
-        parser.add_subclass_arguments(LightningDataModule, "data")
-        try:
-            built = parser.parse_object({"data": {**every["data"], "init_args": arguments}})
-        except ArgumentError as error:
-            raise UserError(parser_sentence(error.message, [])) from error
-        self.datamodule = parser.instantiate_classes(built).data
+        self.datamodule = build(LightningDataModule, {**every["data"], "init_args": arguments})
+
+
+def build(kind: type, config: dict[str, Any]) -> Any:
+    """An object of a class or of one derived from it, from a configuration of plain values."""
+    parser = ArgumentParser(exit_on_error=False)
+    parser.add_subclass_arguments(kind, "it")
+    return parser.instantiate_classes(parser.parse_object({"it": config})).it
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

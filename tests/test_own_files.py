@@ -16,9 +16,10 @@ import pytest
 import torch
 from PIL import Image
 
+from lightning_mtgan import config_files
 from lightning_mtgan.__main__ import main as tools
 from lightning_mtgan.cli import main
-from lightning_mtgan.data import Domains, ImageFolder
+from lightning_mtgan.data import Domains, ImageFolder, Streamed
 from lightning_mtgan.data.files.containers import Folder
 from lightning_mtgan.errors import UserError
 from lightning_mtgan.types import TaskKind
@@ -249,6 +250,17 @@ def test_a_run_goes_on_with_data_that_were_moved_and_no_others(
     evaluate = ["evaluate", f"--checkpoint={run}/checkpoints/last.ckpt", "--output=figures.json"]
     assert tools(evaluate) == 2
     assert "not what the checkpoint was trained on" in capsys.readouterr().err
+
+
+def test_other_data_keep_no_arguments_of_the_old() -> None:
+    found = config_files.merged([ROOT / "conf" / "images.yaml"], {"data": "lightning_mtgan.data.CIFAR10"})
+    assert found["data"] == {"class_path": "lightning_mtgan.data.CIFAR10"}
+    assert config_files.split(["--data", "X"])[1] == {"data": "X"}
+
+
+def test_a_stream_is_written_from_the_command_line() -> None:
+    assert tools(["write-stream", f"--config={ROOT}/conf/digits.yaml", "--data.num_images=40", "--output=stream"]) == 0
+    assert len(Streamed("stream").dataset("train")) == 40
 
 
 def test_pairs_that_cannot_be_told_apart_are_refused(tmp_path: Path) -> None:

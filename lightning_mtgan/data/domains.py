@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from lightning_mtgan.data.images import IndexedImages
-from lightning_mtgan.data.module import ImageDataModule, leave_signals_to_the_trainer
+from lightning_mtgan.data.module import ImageDataModule, whole_batches
 from lightning_mtgan.data.order import BatchOrder
 from lightning_mtgan.data.sampling import Shuffled
 from lightning_mtgan.data.streams import Streamed
@@ -154,15 +154,8 @@ class Domains(lightning.LightningDataModule):
             if self.domains[name].keeps_images_on(device)
             and (resident := one.resident(device, self.domains[name].resident_bytes)) is not None
         }
-        return DataLoader(
-            _DomainImages({name: one for name, one in images.items() if name not in self._resident}),
-            sampler=_DomainOrder(orders),
-            batch_size=None,
-            num_workers=self.num_workers,
-            worker_init_fn=leave_signals_to_the_trainer,
-            persistent_workers=self.num_workers > 0,
-            pin_memory=device.type == "cuda",
-        )
+        fetched = _DomainImages({name: one for name, one in images.items() if name not in self._resident})
+        return whole_batches(fetched, _DomainOrder(orders), self.num_workers, device)
 
     def on_after_batch_transfer(self, batch: Any, dataloader_idx: int) -> Any:
         """Images that are kept on the device are fetched there."""

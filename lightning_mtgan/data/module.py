@@ -10,7 +10,7 @@ from typing import Any
 import lightning
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader, Dataset, Sampler
 
 from lightning_mtgan.data.images import IndexedImages
 from lightning_mtgan.data.order import BatchOrder
@@ -98,16 +98,9 @@ class ImageDataModule(lightning.LightningDataModule, ABC):
         )
         device = trainer.strategy.root_device
         self._resident = images.resident(device, self.resident_bytes) if self.keeps_images_on(device) else None
-        num_workers = self.num_workers if self._resident is None else 0
-        return DataLoader(
-            images if self._resident is None else _Places(),
-            sampler=order,
-            batch_size=None,
-            num_workers=num_workers,
-            worker_init_fn=leave_signals_to_the_trainer,
-            persistent_workers=num_workers > 0,
-            pin_memory=device.type == "cuda",
-        )
+        if self._resident is not None:
+            return whole_batches(_Places(), order, 0, device)
+        return whole_batches(images, order, self.num_workers, device)
 
     @staticmethod
     def keeps_images_on(device: torch.device) -> bool:
@@ -124,6 +117,26 @@ class _Places(Dataset[dict[str, Any]]):
 
     def __getitem__(self, indices: Tensor) -> dict[str, Any]:
         return {"places": indices}
+
+
+def whole_batches(images: Dataset[Any], order: Sampler[Any], num_workers: int, device: torch.device) -> DataLoader[Any]:
+    """A loader that asks for a whole batch at a time.
+
+    Args:
+        images: From what the order yields to a batch.
+        order: Yields what makes up this rank's batch, step after step.
+        num_workers: Processes that fetch batches; 0 fetches in the training process.
+        device: Where the batches go.
+    """
+    return DataLoader(
+        images,
+        sampler=order,
+        batch_size=None,
+        num_workers=num_workers,
+        worker_init_fn=leave_signals_to_the_trainer,
+        persistent_workers=num_workers > 0,
+        pin_memory=device.type == "cuda",
+    )
 
 
 def leave_signals_to_the_trainer(worker: int) -> None:

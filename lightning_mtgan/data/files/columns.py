@@ -34,7 +34,6 @@ class Column:
         target: Classes int64 (N,), or answers and numbers float32 (N, 1); None of a map.
         labels: Names of the classes, or of the answer that counts as yes.
         files: Of a map the file of each image, or None.
-        inferred: Whether the kind was found, not said.
     """
 
     name: str
@@ -42,7 +41,6 @@ class Column:
     target: Tensor | None
     labels: tuple[str, ...] = ()
     files: tuple[str | None, ...] = ()
-    inferred: bool = True
 
 
 def columns_to_tasks(
@@ -84,7 +82,7 @@ def columns_to_tasks(
             if lost is not None:
                 raise UserError(f"column {name} of {source} is dense, but there is no image {lost}; mend the row")
             maps = tuple(None if text is None else files.find(text) for text in texts)
-            tasks.append(Column(task, kind, None, (), maps, name not in kinds))
+            tasks.append(Column(task, kind, None, (), maps))
         else:
             try:
                 target, labels = makers[kind](values)
@@ -93,7 +91,7 @@ def columns_to_tasks(
                 raise UserError(
                     f"column {name} of {source} cannot be a {kind} ({text}); set data.kinds.{name} to another kind"
                 ) from error
-            tasks.append(Column(task, kind, target, labels, (), name not in kinds))
+            tasks.append(Column(task, kind, target, labels))
     return tasks, notes
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch.utils.data import DataLoader
 
-from lightning_mtgan.data.module import ImageDataModule, leave_signals_to_the_trainer
+from lightning_mtgan.data.module import ImageDataModule, whole_batches
 from lightning_mtgan.data.streams.chunks import (
     ABOUT,
     NUM_REFERENCE,
@@ -98,15 +98,9 @@ class Streamed(ImageDataModule):
         self._check_sample()
         ranks, lanes = trainer.world_size, self._topology["workers"]
         order = LaneOrder(self.seed, self._sizes["train"], ranks * lanes)
-        return DataLoader(
-            LaneBatches(self._folder("train"), order, trainer.global_rank, lanes, self.batch_size // ranks),
-            sampler=Steps(lambda: trainer.global_step),
-            batch_size=None,
-            num_workers=self.num_workers,
-            worker_init_fn=leave_signals_to_the_trainer,
-            persistent_workers=self.num_workers > 0,
-            pin_memory=trainer.strategy.root_device.type == "cuda",
-        )
+        batches = LaneBatches(self._folder("train"), order, trainer.global_rank, lanes, self.batch_size // ranks)
+        steps = Steps(lambda: trainer.global_step)
+        return whole_batches(batches, steps, self.num_workers, trainer.strategy.root_device)
 
     def state_dict(self) -> dict[str, Any]:
         """What the order depends on beside the step, for checkpoints."""
