@@ -63,6 +63,12 @@ class Draws:
         numbers = torch.randn(size, generator=self.generator(purpose), device=self.device, dtype=torch.float32)
         return self._slice(numbers, num_images).to(self.dtype)
 
+    def uniform(self, purpose: str, num_images: int, *shape: int) -> Tensor:
+        """Uniform numbers in [0, 1) for this rank's images of this micro-batch: (num_images, *shape)."""
+        size = (num_images * self.world_size * self.parts, *shape)
+        numbers = torch.rand(size, generator=self.generator(purpose), device=self.device, dtype=torch.float32)
+        return self._slice(numbers, num_images).to(self.dtype)
+
     def _slice(self, numbers: Tensor, num_images: int) -> Tensor:
         first = (self.part * self.world_size + self.rank) * num_images
         return numbers[first : first + num_images]

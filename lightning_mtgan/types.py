@@ -36,6 +36,23 @@ class TaskKind(str, Enum):
     """Real numbers that a fixed function measures on the image itself: float (N, size)."""
 
 
+class Change(str, Enum):
+    """What an augmentation may do to an image."""
+
+    COLOUR = "colour"
+    """Brightness, contrast, hue, saturation."""
+    SHIFT = "shift"
+    """Moved by some pixels."""
+    FLIP = "flip"
+    """Mirrored left to right."""
+    ROTATION = "rotation"
+    """Turned, also by quarters."""
+    SCALE = "scale"
+    """Made larger or smaller, also along one axis."""
+    CUTOUT = "cutout"
+    """A part of it hidden."""
+
+
 def is_known(target: Tensor) -> Tensor:
     """Which images have their target, bool (N,): whole numbers from 0 on, others not NaN."""
     known = ~target.isnan() if target.is_floating_point() else target >= 0
@@ -72,6 +89,7 @@ class TaskSpec:
         measure: The function behind a constraint; None for every other kind.
         resolution: Height and width of a dense task's maps, in pixels: 4, 8, 16 ...; 0 for every other kind.
         is_complete: Whether every image has its target; otherwise the loss leaves out those without.
+        spoiled_by: Changes of an image after which its target would be false.
     """
 
     name: str
@@ -82,6 +100,7 @@ class TaskSpec:
     measure: Measure | None = None
     resolution: int = 0
     is_complete: bool = True
+    spoiled_by: frozenset[Change] = frozenset()
 
     def to_dict(self) -> dict[str, Any]:
         """The task as plain values, for checkpoints."""
@@ -93,6 +112,7 @@ class TaskSpec:
             "prior": [list(row) for row in self.prior],
             "resolution": self.resolution,
             "is_complete": self.is_complete,
+            "spoiled_by": sorted(change.value for change in self.spoiled_by),
         }
         if self.measure is not None:
             cls = type(self.measure)
@@ -119,6 +139,7 @@ class TaskSpec:
             measure=measure,
             resolution=plain.get("resolution", 0),
             is_complete=plain.get("is_complete", True),
+            spoiled_by=frozenset(map(Change, plain.get("spoiled_by", ()))),
         )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from itertools import pairwise
 
@@ -14,7 +15,7 @@ from lightning_mtgan.networks.widths import SMALLEST, widths
 from lightning_mtgan.types import DataSpec
 
 
-class Generator(nn.Module):
+class Generator(nn.Module, ABC):
     """A network from latent (N, latent_dim) and condition (N, condition_dim) to images in [-1, 1].
 
     Args:
@@ -24,6 +25,18 @@ class Generator(nn.Module):
     def __init__(self, latent_dim: int) -> None:
         super().__init__()
         self.latent_dim = latent_dim
+
+    def style(self, latent: Tensor, condition: Tensor) -> Tensor:
+        """What the layers are steered by, (N, L, D): both vectors, where no mapping comes first (L = 1)."""
+        return torch.cat([latent, condition], dim=1)[:, None]
+
+    @abstractmethod
+    def render(self, style: Tensor, latent: Tensor) -> Tensor:
+        """Styles (N, L, D), and the latents they were made of, to images (N, C, H, W) in [-1, 1]."""
+
+    def forward(self, latent: Tensor, condition: Tensor) -> Tensor:
+        """Latents (N, latent_dim) and conditions (N, condition_dim) to images (N, C, H, W) in [-1, 1]."""
+        return self.render(self.style(latent, condition), latent)
 
 
 class ConvGenerator(Generator):
@@ -60,9 +73,9 @@ class ConvGenerator(Generator):
         self.refine = nn.ModuleList(nn.Conv2d(above, above, 3, padding=1) for above in channels[1:])
         self.to_image = nn.Conv2d(channels[-1], spec.num_channels, 3, padding=1)
 
-    def forward(self, latent: Tensor, condition: Tensor) -> Tensor:
-        """Latents (N, latent_dim) and conditions (N, condition_dim) to images (N, C, H, W) in [-1, 1]."""
-        features = self.lift(torch.cat([latent, condition], dim=1))
+    def render(self, style: Tensor, latent: Tensor) -> Tensor:
+        """Styles (N, 1, latent_dim + condition_dim) to images (N, C, H, W) in [-1, 1]."""
+        features = self.lift(style.flatten(1))
         features = leaky_relu(features, 0.2).unflatten(1, (-1, SMALLEST, SMALLEST))
         features = leaky_relu(self.smallest(features), 0.2)
         for grow, normalize, refine in zip(self.grow, self.normalize, self.refine, strict=True):
