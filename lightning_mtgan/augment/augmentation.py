@@ -34,7 +34,7 @@ class Augmentation(nn.Module, ABC):
             purpose: What the images are, ``real`` or ``fake``; the same purpose gives the same changes.
         """
 
-    def hear(self, signs: Tensor, draws: Draws) -> None:  # noqa: B027 - only an adaptive one listens
+    def hear(self, signs: Tensor, draws: Draws) -> None:
         """Learn how the discriminator judges real images; called once in each of its turns.
 
         Args:
