@@ -38,7 +38,7 @@ NO_PROJECTION = [
 ]
 UNCONDITIONAL = [*NO_PROJECTION, "--model.game.embedding=null", *weights("generator", "null")]
 NO_PENALTIES = [
-    "--model.game.penalty_every=0",
+    "--model.game.regularizers=[]",
     "--model.balancers.discriminator.weights.r1=null",
     "--model.balancers.discriminator.weights.r2=null",
 ]

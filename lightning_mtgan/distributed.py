@@ -192,7 +192,11 @@ class FlatGradients:
             self._buffers.append(buffer)
             self._tails.append(tail)
             pieces: Sequence[Tensor] = buffer[: len(buffer) - tail].split([p.numel() for p in members])
-            self._views += [(p, piece.view_as(p)) for p, piece in zip(members, pieces, strict=True)]
+            # Laid out as the parameter is, or each backward pass and each step of the optimizer would copy it.
+            self._views += [
+                (p, piece.as_strided(p.shape, p.stride(), piece.storage_offset()))
+                for p, piece in zip(members, pieces, strict=True)
+            ]
         self.notes = self._buffers[0][len(self._buffers[0]) - num_notes :]
         """The numbers that travel along: written before ``average``, their sums over ranks after it."""
 

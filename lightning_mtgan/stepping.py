@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from lightning_mtgan.distributed import FlatGradients
+from lightning_mtgan.games import Phase
 
 BAD, STOP = range(2)
 """What travels behind the gradients: 0 unless a rank's losses or gradients are not finite, and whether it
@@ -93,6 +94,26 @@ class Mover:
             self.optimizer.step()
             self._has_stepped = True
         return bad, notes
+
+
+def correct_for_lazy_phases(optimizer: Optimizer, phases: Sequence[Phase]) -> None:
+    """Let a player with lazy phases move as if it had none, Karras et al. 2020 (arXiv:1912.04958), appendix B.
+
+    With c steps of its own phases for each step of any, the learning rate becomes c lr and each beta
+    becomes beta^c; with one lazy phase at every k-th batch c is k / (k + 1).
+
+    Args:
+        optimizer: The player's new optimizer.
+        phases: The player's phases.
+    """
+    own = sum(1 / phase.every for phase in phases if not phase.is_lazy)
+    share = own / sum(1 / phase.every for phase in phases) if phases else 1.0
+    if share == 1:
+        return
+    for group in optimizer.param_groups:
+        group["lr"] *= share
+        if "betas" in group:
+            group["betas"] = tuple(beta**share for beta in group["betas"])
 
 
 def step_unless(optimizer: Optimizer, bad: Tensor) -> None:

@@ -204,13 +204,13 @@ class Batch(TypedDict, total=False):
     domains: dict[str, Batch]
 
 
-def scaled(batch: Batch, dtype: torch.dtype) -> Batch:
-    """The batch with its images, uint8 as the data gives them, in [-1, 1]; those of domains, too."""
+def scaled(batch: Batch, dtype: torch.dtype, layout: torch.memory_format = torch.contiguous_format) -> Batch:
+    """The batch with its images, uint8 as the data gives them, in [-1, 1] and that layout; those of domains, too."""
     known: dict[str, Any] = {**batch}
     if "image" in batch:
-        known["image"] = batch["image"].to(dtype) / 127.5 - 1
+        known["image"] = batch["image"].to(dtype, memory_format=layout) / 127.5 - 1
     if "domains" in batch:
-        known["domains"] = {name: scaled(domain, dtype) for name, domain in batch["domains"].items()}
+        known["domains"] = {name: scaled(domain, dtype, layout) for name, domain in batch["domains"].items()}
     return known  # type: ignore[return-value]
 
 
@@ -239,8 +239,10 @@ class Terms:
             generator's phase, the trunk's features in a discriminator's.
         observed: Figures that are logged and never optimised, each as a sum and its weight, (2,),
             detached: what is logged is the ratio of both, summed over steps and ranks.
+        step: Index of the batch, for weights that change with it.
     """
 
     losses: dict[str, Tensor]
     pivot: Tensor | None = None
     observed: dict[str, Tensor] = field(default_factory=dict)
+    step: int = 0

@@ -41,6 +41,15 @@ SMALL = [
     "--model.game.trunk.width=8",
 ]
 
+PENALTIES = [{"class_path": f"lightning_mtgan.regularizers.{name}", "init_args": {"every": 3}} for name in ("R1", "R2")]
+SUM = json.dumps({"class_path": "lightning_mtgan.balancing.WeightedSum", "init_args": {"others": 0.5}})
+LAZY = [
+    f"--model.game.regularizers={json.dumps(PENALTIES)}",
+    *[f"--model.balancers.discriminator.weights.{name}=null" for name in ("r1", "r2")],
+    *[f"--model.balancers.{name}={SUM}" for name in ("r1", "r2")],
+]
+"""R1 and R2 at every third batch, each in a phase of its own."""
+
 Train = Callable[..., Path]
 
 

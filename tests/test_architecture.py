@@ -30,7 +30,7 @@ LAYERS = [
     {"tasks", "conditions"},
     {"supervision", "regularizers"},
     {"games"},
-    {"balancing", "averaging", "checkpoint", "stepping", "watch"},
+    {"balancing", "averaging", "checkpoint", "compiling", "stepping", "watch"},
     {"module", "resume", "processes", "reporting"},
     {"callbacks", "evaluation", "guard"},
     {"cli"},

@@ -19,6 +19,7 @@ from lightning_mtgan.games import MTGAN, Game
 from lightning_mtgan.losses import Hinge, NonSaturating, RelativisticPairing
 from lightning_mtgan.networks import ConvGenerator, ConvTrunk, ProjectionHead, TaskEmbedding, UnconditionalHead
 from lightning_mtgan.pictures import beside_its_channels
+from lightning_mtgan.regularizers import R1, R2
 from lightning_mtgan.supervision import AuxiliaryHeads, ContrastiveHeads, TwinHeads
 from lightning_mtgan.types import Batch, DataSpec, TaskKind, TaskSpec
 
@@ -34,6 +35,7 @@ def mtgan(**changes: object) -> MTGAN:
         "adversarial": RelativisticPairing(),
         "embedding": lambda tasks, sizes: TaskEmbedding(tasks, sizes, 4),
         "supervision": AuxiliaryHeads,
+        "regularizers": [R1(), R2()],
     }
     torch.manual_seed(0)
     return MTGAN(**{**parts, **changes})  # type: ignore[arg-type]
@@ -51,8 +53,8 @@ GAMES: dict[str, Callable[[], Game]] = {
     "contrastive heads": lambda: mtgan(supervision=ContrastiveHeads),
     "shared embedding": lambda: mtgan(embedding_owner="shared"),
     "generator's embedding": lambda: mtgan(embedding_owner="generator"),
-    "lazy penalty": lambda: mtgan(penalty_every=4),
-    "no penalty, no heads": lambda: mtgan(penalty_every=0, supervision=None),
+    "lazy penalty": lambda: mtgan(regularizers=[R1(every=4), R2(every=2)]),
+    "no penalty, no heads": lambda: mtgan(regularizers=[], supervision=None),
     "unconditional": lambda: mtgan(embedding=None, adversarial_head=UnconditionalHead),
     "missing labels and maps": lambda: mtgan(spec=DataSpec(8, 3, LACKING, ROWS)),
     "missing labels, contrastive": lambda: mtgan(spec=DataSpec(8, 3, LACKING, ROWS), supervision=ContrastiveHeads),
@@ -202,11 +204,11 @@ def test_grey_images_have_no_channels_to_show() -> None:
 
 def test_a_lazy_penalty_is_scaled_by_its_interval() -> None:
     direct = mtgan().phases()[0].losses(batch(mtgan())).losses
-    lazy = next(phase for phase in mtgan(penalty_every=4).phases() if phase.name == "penalty")
-    assert lazy.every == 4
-    losses = lazy.losses(batch(mtgan())).losses
-    assert losses["r1"].item() == pytest.approx(4 * direct["r1"].item(), rel=1e-5)
-    assert losses["r2"].item() == pytest.approx(4 * direct["r2"].item(), rel=1e-5)
+    lazy = {phase.name: phase for phase in mtgan(regularizers=[R1(every=4), R2(every=2)]).phases() if phase.is_lazy}
+    for name, every in (("r1", 4), ("r2", 2)):
+        assert lazy[name].every == every
+        losses = lazy[name].losses(batch(mtgan())).losses
+        assert losses[name].item() == pytest.approx(every * direct[name].item(), rel=1e-5)
 
 
 def test_the_heads_learn_from_real_images_only() -> None:

@@ -14,7 +14,7 @@ from torch import Tensor
 from lightning_mtgan import distributed
 from lightning_mtgan.losses import RelativisticAverage, masked_mean, squared_gradient_norms
 from lightning_mtgan.networks import GlobalBatchNorm, MinibatchDeviation
-from tests.conftest import CONFIGS, Train, arguments_of, farthest, saboteur, weights
+from tests.conftest import CONFIGS, LAZY, Train, arguments_of, farthest, saboteur, weights
 from tests.launch import SERVER, Launched, free_port
 
 Launch = Callable[..., Launched]
@@ -25,9 +25,7 @@ PLAIN = [  # no loss compares images of different ranks
 VARIANTS = {
     "default": [],
     "lazy penalty, micro-batches, clipping": [
-        "--model.game.penalty_every=3",
-        "--model.balancers.penalty.class_path=lightning_mtgan.balancing.WeightedSum",
-        *[f"--model.balancers.discriminator.weights.{name}=null" for name in ("r1", "r2")],
+        *LAZY,
         "--data.micro_batches=2",
         "--model.max_gradient_norms={discriminator: 0.5, generator: 0.01}",
     ],

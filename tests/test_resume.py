@@ -21,7 +21,7 @@ from lightning_mtgan.callbacks.folder import locked, new_folder
 from lightning_mtgan.callbacks.metrics_file import MetricsFile
 from lightning_mtgan.cli import main
 from lightning_mtgan.errors import UserError
-from tests.conftest import SMALL, Train, farthest, newest_run, saboteur, weights
+from tests.conftest import LAZY, SMALL, Train, farthest, newest_run, saboteur, weights
 from tests.launch import Launched
 
 Launch = Callable[..., Launched]
@@ -31,9 +31,7 @@ BUSY = [
     "--fidelity.every_kimg=0.64",  # steps 10 and 20
     "--checkpoints.every_kimg=0.32",  # every 5 steps
     "--trainer.log_every_n_steps=4",
-    "--model.game.penalty_every=3",
-    "--model.balancers.penalty.class_path=lightning_mtgan.balancing.WeightedSum",
-    *[f"--model.balancers.discriminator.weights.{name}=null" for name in ("r1", "r2")],
+    *LAZY,
 ]
 """A run in which everything happens often, so that every kind of moment lies between two saves."""
 

@@ -12,7 +12,7 @@ from PIL import Image
 
 from lightning_mtgan import __main__ as tools
 from lightning_mtgan.cli import main
-from tests.conftest import CONFIGS, SMALL, Train, arguments_of, farthest, saboteur, weights
+from tests.conftest import CONFIGS, LAZY, SMALL, Train, arguments_of, farthest, saboteur, weights
 
 
 def read_rows(run: Path) -> list[dict[str, str]]:
@@ -47,15 +47,17 @@ def test_a_run_leaves_everything_it_promises(train: Train) -> None:
 def test_steps_are_batches_also_when_a_phase_is_idle(train: Train) -> None:
     run = train(
         "--trainer.max_steps=7",
-        "--model.game.penalty_every=3",
-        *[f"--model.balancers.discriminator.weights.{name}=null" for name in ("r1", "r2")],
-        '--model.balancers.penalty={"class_path": "lightning_mtgan.balancing.WeightedSum"}',
-        "--model.balancers.penalty.weights={r1: 0.5, r2: 0.5}",
+        *LAZY,
     )
     content = torch.load(run / "checkpoints" / "last.ckpt", weights_only=True)
     assert content["global_step"] == 7
     played = {int(state["step"]) for state in content["optimizer_states"][0]["state"].values()}
-    assert played == {7 + 3}  # the discriminator moved in 7 main phases and 3 lazy ones
+    assert played == {7 + 3 + 3}  # the discriminator moved in 7 main phases and 3 of each lazy one
+    share = 1 / (1 + 2 / 3)
+    for name, changed in (("discriminator", share), ("generator", 1.0)):
+        group = content["optimizer_states"][["discriminator", "generator"].index(name)]["param_groups"][0]
+        assert group["lr"] == pytest.approx(1.5e-3 * changed)
+        assert group["betas"][1] == pytest.approx(0.99**changed)
 
 
 def test_same_seed_same_bits_other_seed_other_bits(train: Train) -> None:

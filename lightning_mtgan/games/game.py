@@ -24,12 +24,15 @@ class Phase:
             through their activations.
         losses: From a batch to the phase's named losses.
         every: The phase is played at every so many-th batch. A lazy phase scales its own losses.
+        is_lazy: Whether it plays seldom what belongs to every step of its player: the player's learning
+            rate is then corrected for the steps it adds.
     """
 
     name: str
     player: str
     losses: Callable[[Batch], Terms]
     every: int = 1
+    is_lazy: bool = False
 
 
 class Game(nn.Module, ABC):
@@ -74,6 +77,10 @@ class Game(nn.Module, ABC):
         Returns:
             Images (num_images, C, H, W) in [-1, 1].
         """
+
+    def once_differentiated(self) -> Sequence[nn.Module]:
+        """Networks of which no phase needs a second derivative, so that they may be compiled."""
+        return []
 
     @property
     def obeys(self) -> bool:

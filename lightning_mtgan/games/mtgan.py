@@ -3,37 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from functools import partial
 from typing import Literal
 
 import torch
 from torch import Tensor, nn
 
 from lightning_mtgan import vital_signs
+from lightning_mtgan.augment import Augmentation
 from lightning_mtgan.conditions import condition_numbers
 from lightning_mtgan.draws import Draws
 from lightning_mtgan.errors import UserError
+from lightning_mtgan.games.discriminator import Discriminator
+from lightning_mtgan.games.fitting import require_fitting
 from lightning_mtgan.games.game import Game, Phase
-from lightning_mtgan.losses import AdversarialLoss, squared_gradient_norms
+from lightning_mtgan.losses import AdversarialLoss
 from lightning_mtgan.networks import AdversarialHead, Generator, TaskEmbedding, Trunk, mixes_samples
+from lightning_mtgan.regularizers import Pass, Play, Regularizer, Seen
 from lightning_mtgan.supervision import Supervision
 from lightning_mtgan.tasks import Constraint, Task
 from lightning_mtgan.types import Batch, DataSpec, TaskSpec, Terms
-
-
-class Discriminator(nn.Module):
-    """A trunk shared by an adversarial head and the heads of the tasks.
-
-    Args:
-        trunk: From images to features.
-        adversarial: From features and conditions to logits.
-        supervision: The heads of the tasks, or None.
-    """
-
-    def __init__(self, trunk: Trunk, adversarial: AdversarialHead, supervision: Supervision | None) -> None:
-        super().__init__()
-        self.trunk = trunk
-        self.adversarial = adversarial
-        self.supervision = supervision
 
 
 class MTGAN(Game):
@@ -57,11 +47,18 @@ class MTGAN(Game):
             ``discriminator`` suits projection, ``generator`` a head that ignores the condition.
             ``shared``: it is a player of its own with a phase of its own, in which it minimises the
             tasks' losses of generated images, which both other players want small.
-        penalty_every: R1 and R2 at every so many-th batch: 1 adds them to the discriminator's
-            phase, more makes a lazy phase scaled by the interval, 0 leaves them out.
+        regularizers: Penalties and regularisers of both players, each at most once; a lazy one gets a phase of
+            its own name.
+        augmentation: What happens to every image before the discriminator judges it; null for nothing.
+        clean_tasks: The task heads see images as they are, in a pass of their own, where the adversarial
+            head sees them augmented.
+        packing: Images that the discriminator judges together (PacGAN); more than 1 needs a head that
+            ignores the condition, and no task heads.
+        generator_every: Batches of which the generator plays one: steps of the discriminator for one of
+            the generator.
 
     Raises:
-        UserError: If ``penalty_every`` is negative, or a shared embedding has no loss of its own.
+        UserError: If a shared embedding has no loss of its own, or two of the parts do not fit together.
     """
 
     def __init__(
@@ -74,13 +71,18 @@ class MTGAN(Game):
         embedding: Callable[[Sequence[TaskSpec], Mapping[str, int]], TaskEmbedding] | None = None,
         supervision: Callable[[Mapping[str, Task], int], Supervision] | None = None,
         embedding_owner: Literal["generator", "discriminator", "shared"] = "discriminator",
-        penalty_every: int = 1,
+        regularizers: list[Regularizer] = [],  # noqa: B006 - never changed
+        augmentation: Augmentation | None = None,
+        clean_tasks: bool = False,
+        packing: int = 1,
+        generator_every: int = 1,
     ) -> None:
         super().__init__(spec)
-        if penalty_every < 0:
-            raise UserError(f"model.game.penalty_every is {penalty_every}; use 0 for none, 1 for every batch, or more")
+        if generator_every < 1:
+            raise UserError(f"model.game.generator_every is {generator_every}; use 1 for every batch, or more")
         self.adversarial = adversarial
-        self.penalty_every = penalty_every
+        self.regularizers = nn.ModuleList(regularizers)
+        self.augmentation, self.clean_tasks, self.generator_every = augmentation, clean_tasks, generator_every
         self.constraints = {name: task for name, task in self.tasks.items() if isinstance(task, Constraint)}
         headed = {name: task for name, task in self.tasks.items() if name not in self.constraints}
 
@@ -88,19 +90,20 @@ class MTGAN(Game):
         table = embedding(spec.tasks, code_sizes) if embedding is not None and spec.tasks else None
         condition_dim = table.dim if table is not None else 0
         player_g = nn.ModuleDict({"network": generator(spec, condition_dim)})
-        network_trunk = trunk(spec)
-        player_d = nn.ModuleDict(
-            {
-                "network": Discriminator(
-                    network_trunk,
-                    adversarial_head(network_trunk.num_features, condition_dim),
-                    supervision(headed, network_trunk.num_features) if supervision is not None and headed else None,
-                )
-            }
+        network_trunk = trunk(replace(spec, num_channels=spec.num_channels * packing))
+        discriminator = Discriminator(
+            network_trunk,
+            adversarial_head(network_trunk.num_features, condition_dim),
+            supervision(headed, network_trunk.num_features) if supervision is not None and headed else None,
+            packing,
         )
+        require_fitting(discriminator, adversarial, regularizers, condition_dim)
+        player_d = nn.ModuleDict({"network": discriminator})
+        if augmentation is not None and supervision is not None and not clean_tasks:
+            augmentation.require_valid([task.spec for task in headed.values()])
         self.players["discriminator"] = player_d
         if table is not None and embedding_owner == "shared":
-            if player_d["network"].supervision is None and not self.constraints:
+            if discriminator.supervision is None and not self.constraints:
                 raise UserError(
                     "model.game.embedding_owner is shared, but there is no task loss for it to minimise; "
                     "set model.game.supervision or let the generator own the embedding"
@@ -130,18 +133,35 @@ class MTGAN(Game):
         return self.players[self._embedding_player]["embedding"]  # type: ignore[index,return-value]
 
     def phases(self) -> Sequence[Phase]:
-        """Discriminator, its lazy penalty, shared embedding, generator."""
-        phases = [Phase("discriminator", "discriminator", self.discriminator_losses)]
-        if self.penalty_every > 1:
-            phases.append(Phase("penalty", "discriminator", self.penalty_losses, every=self.penalty_every))
-        if "shared" in self.players:
-            phases.append(Phase("shared", "shared", self.shared_losses))
-        phases.append(Phase("generator", "generator", self.generator_losses))
-        return phases
+        """Discriminator, shared embedding, generator, each player's followed by its lazy regularisers."""
+        shared = [Phase("shared", "shared", self.shared_losses)] if "shared" in self.players else []
+        return [
+            Phase("discriminator", "discriminator", self.discriminator_losses),
+            *self._lazy_phases("discriminator"),
+            *shared,
+            Phase("generator", "generator", self.generator_losses, self.generator_every),
+            *self._lazy_phases("generator"),
+        ]
+
+    def _lazy_phases(self, player: str) -> list[Phase]:
+        return [
+            Phase(one.name, player, partial(self.lazy_losses, one), one.every, is_lazy=True)
+            for one in self._regularizers(player)
+            if one.every > 1
+        ]
+
+    def _regularizers(self, player: str) -> list[Regularizer]:
+        return [one for one in self.regularizers if one.player == player]  # type: ignore[misc]
 
     def sampling_modules(self) -> Sequence[nn.Module]:
         """The generator, and the embedding whoever owns it."""
         return [module for module in (self.generator, self.embedding) if module is not None]
+
+    def once_differentiated(self) -> Sequence[nn.Module]:
+        """The trunk without gradient penalties, the generator without path lengths."""
+        twice = {name for one in self.regularizers for name in one.second_order_of}  # type: ignore[union-attr]
+        networks = {"trunk": self.discriminator.trunk, "generator": self.generator}
+        return [network for name, network in networks.items() if name not in twice]
 
     def targets(self, batch: Batch) -> dict[str, Tensor]:
         """The truth of each task about the real images; fakes are asked to show the same.
@@ -158,79 +178,122 @@ class MTGAN(Game):
         codes = {name: task.code(targets[name]) for name, task in self.tasks.items()}
         return self.embedding({name: c.to(like.dtype) if c.is_floating_point() else c for name, c in codes.items()})
 
-    def fake(self, draws: Draws, targets: Mapping[str, Tensor], like: Tensor) -> Tensor:
-        """Generated images (N, C, H, W), one for each row of ``like``."""
-        latent = draws.normal("latent", len(like), self.generator.latent_dim)
-        return self.generator(latent, self.condition(targets, like)).to(like.dtype)
+    def play(self, batch: Batch, targets: Mapping[str, Tensor], moves_generator: bool) -> Play:
+        """A turn in which nothing has been played yet."""
+        draws, real = batch["draws"], batch["image"]
+
+        def generate(latent: Tensor) -> Tensor:
+            return self.generator(latent, self.condition(targets, latent)).to(real.dtype)
+
+        def style(latent: Tensor) -> Tensor:
+            return self.generator.style(latent, self.condition(targets, latent))
+
+        def judge(image: Tensor, kind: str, track: bool) -> Seen:
+            return self._see({kind: image}, targets, draws, track)[0]
+
+        latent = draws.normal("latent", len(real), self.generator.latent_dim)
+        return Play(draws, real, latent, generate, style, self.generator.render, judge, moves_generator)
 
     def discriminator_losses(self, batch: Batch) -> Terms:
-        """L_adv, the tasks' losses, and the means r1 and r2 of 1/2 ||grad d||^2 (weight: γ)."""
-        real, targets, penalised = batch["image"], self.targets(batch), self.penalty_every == 1
-        with torch.no_grad():
-            fake = self.fake(batch["draws"], targets, real)
-        image = torch.cat([real, fake]).requires_grad_(penalised)
-        features, logits = self._judge(image, targets, 2)
-        real_logits, fake_logits = logits.chunk(2)
-        losses = {"adversarial": self.adversarial.discriminator(real_logits, fake_logits)}
+        """L_adv, the tasks' losses, and the regularisers of this player that are played every time."""
+        targets, draws = self.targets(batch), batch["draws"]
+        play = self.play(batch, targets, moves_generator=False)
+        now = [one for one in self._regularizers("discriminator") if one.every == 1]
+        kinds = {kind for one in now for kind in one.differentiates}
+        play.real, play.fake = self._see_both(play, targets, kinds)
+        real, fake = play.real.logits, play.fake.logits
+        losses = {"adversarial": self.adversarial.discriminator(real, fake)}
         if self.discriminator.supervision is not None:
-            real_features, fake_features = features.chunk(2)
-            losses |= self.discriminator.supervision.discriminator_losses(
-                real_features, fake_features, targets, targets
+            features = self._task_features(play.real, play.real_image), self._task_features(play.fake, play.fake_image)
+            losses |= self.discriminator.supervision.discriminator_losses(*features, targets, targets)
+        losses |= {one.name: one.loss(play) for one in now}
+        if self.augmentation is not None:
+            self.augmentation.hear(
+                (real - fake if self.adversarial.compares_with_real else real).detach().sign(), draws
             )
-        if penalised:
-            norms = squared_gradient_norms(logits, image)
-            losses["r1"], losses["r2"] = (half.mean() for half in norms.chunk(2))
-        return Terms(losses, pivot=features, observed=self._observed(features, logits, targets, batch["draws"].step))
+        pivot = play.real.source.features if play.real.source is play.fake.source else None
+        return Terms(losses, pivot, self._observed(play, targets), draws.step)
 
-    def _observed(
-        self, features: Tensor, logits: Tensor, targets: Mapping[str, Tensor], step: int
-    ) -> dict[str, Tensor]:
-        if step % vital_signs.EVERY:
+    def _see_both(self, play: Play, targets: Mapping[str, Tensor], kinds: set[str]) -> tuple[Seen, Seen]:
+        """Real and generated images of a turn, of which some kinds will be differentiated."""
+        images = {"real": play.real_image, "fake": play.fake_image}
+        if torch.is_autocast_enabled(play.real_image.device.type):
+            kinds = set()  # penalties have passes of their own then, in full precision
+        # Where a layer mixes samples, real and generated images must not be mixed with each other; and to
+        # differentiate by one kind alone costs half in a pass without the other.
+        if self._mixes or len(kinds) == 1:
+            real, fake = (self._see({kind: images[kind]}, targets, play.draws, kind in kinds)[0] for kind in images)
+        else:
+            real, fake = self._see(images, targets, play.draws, bool(kinds))
+        return real, fake
+
+    def _see(
+        self, images: Mapping[str, Tensor], targets: Mapping[str, Tensor], draws: Draws, track: bool
+    ) -> list[Seen]:
+        """One pass of some kinds of images, all for the same targets; a Seen of each kind."""
+        packs = [self.discriminator.packed(image) for image in images.values()]
+        pack = packs[0] if len(packs) == 1 else torch.cat(packs)
+        if track:
+            pack = pack.detach().requires_grad_()
+        shown = pack
+        if self.augmentation is not None:
+            changed = [
+                self.augmentation(self.discriminator.unpacked(part), draws, kind)
+                for kind, part in zip(images, pack.chunk(len(packs)), strict=True)
+            ]
+            shown = torch.cat([self.discriminator.packed(image) for image in changed])
+        source = Pass(pack, *self._judge(shown, targets, len(packs)))
+        size = len(packs[0])
+        return [Seen(source, slice(size * number, size * (number + 1))) for number in range(len(packs))]
+
+    def _task_features(self, seen: Seen, image: Tensor) -> Tensor:
+        """What the task heads read: features of images as they are, or as they were judged."""
+        if self.augmentation is None or not self.clean_tasks:
+            return seen.features
+        return self.discriminator.trunk(image)
+
+    def _observed(self, play: Play, targets: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        if play.draws.step % vital_signs.EVERY:
             return {}
-        (real, fake), compares = logits.chunk(2), self.adversarial.compares_with_real
+        compares = self.adversarial.compares_with_real
         seen = {
-            "signal/margin": vital_signs.margin(real, fake),
-            "signal/r_t": vital_signs.sign_of_real(real, fake, compares),
+            "signal/margin": vital_signs.margin(play.real.logits, play.fake.logits),
+            "signal/r_t": vital_signs.sign_of_real(play.real.logits, play.fake.logits, compares),
         }
-        if step % vital_signs.PAIRS_EVERY == 0:
-            real_features, fake_features = features.chunk(2)
+        if play.draws.step % vital_signs.PAIRS_EVERY == 0:
             condition = condition_numbers(targets, self.spec.tasks if self.obeys else ())
-            if condition is None:
-                condition = torch.zeros(len(real), dtype=torch.int64, device=real.device)
-            seen["signal/diversity"] = vital_signs.distance_within(real_features, fake_features, condition)
+            if condition is None or self.discriminator.packing > 1:
+                condition = torch.zeros(len(play.real.logits), dtype=torch.int64, device=play.real.logits.device)
+            seen["signal/diversity"] = vital_signs.distance_within(play.real.features, play.fake.features, condition)
         return seen
 
-    def penalty_losses(self, batch: Batch) -> Terms:
-        """R1 and R2 alone, times the interval at which they are played."""
-        real, targets = batch["image"], self.targets(batch)
-        with torch.no_grad():
-            fake = self.fake(batch["draws"], targets, real)
-        image = torch.cat([real, fake]).requires_grad_()
-        _, logits = self._judge(image, targets, 2)
-        r1, r2 = (half.mean() * self.penalty_every for half in squared_gradient_norms(logits, image).chunk(2))
-        return Terms({"r1": r1, "r2": r2})
+    def lazy_losses(self, regularizer: Regularizer, batch: Batch) -> Terms:
+        """One regulariser alone, times the interval at which it is played."""
+        play = self.play(batch, self.targets(batch), moves_generator=regularizer.player == "generator")
+        return Terms({regularizer.name: regularizer.loss(play) * regularizer.every}, step=batch["draws"].step)
 
     def shared_losses(self, batch: Batch) -> Terms:
         """The tasks' losses of generated images, for an embedding that neither player owns."""
         targets = self.targets(batch)
-        fake = self.fake(batch["draws"], targets, batch["image"])
-        return Terms(self._task_losses(fake, self.discriminator.trunk(fake), targets), pivot=fake)
+        fake = self.play(batch, targets, moves_generator=True).fake_image
+        losses = self._task_losses(fake, self.discriminator.trunk(fake), targets)
+        return Terms(losses, pivot=fake, step=batch["draws"].step)
 
     def generator_losses(self, batch: Batch) -> Terms:
-        """L_adv and the tasks' losses of generated images."""
-        real, targets = batch["image"], self.targets(batch)
-        fake = self.fake(batch["draws"], targets, real)
-        if self.adversarial.compares_with_real:
-            features, logits = self._judge(torch.cat([real, fake]), targets, 2)
-            real_logits, fake_logits = logits.chunk(2)
-            fake_features = features.chunk(2)[1]
-        else:
-            real_logits = None
-            fake_features, fake_logits = self._judge(fake, targets, 1)
-        losses = {"adversarial": self.adversarial.generator(real_logits, fake_logits)}
+        """L_adv, the tasks' losses of generated images, and the generator's regularisers."""
+        targets = self.targets(batch)
+        play = self.play(batch, targets, moves_generator=True)
+        now = [one for one in self._regularizers("generator") if one.every == 1]
+        real_logits = None
+        if self.adversarial.compares_with_real or any(one.reads_real for one in now):
+            play.real, play.fake = self._see_both(play, targets, set())
+            real_logits = play.real.logits
+        losses = {"adversarial": self.adversarial.generator(real_logits, play.fake.logits)}
         if self.embedding is not None:
-            losses |= self._task_losses(fake, fake_features, targets)
-        return Terms(losses, pivot=fake)
+            features = self._task_features(play.fake, play.fake_image)
+            losses |= self._task_losses(play.fake_image, features, targets)
+        losses |= {one.name: one.loss(play) for one in now}
+        return Terms(losses, pivot=play.fake_image, step=batch["draws"].step)
 
     @property
     def obeys(self) -> bool:
@@ -238,18 +301,20 @@ class MTGAN(Game):
         return self.embedding is not None
 
     def judge(self, batch: Batch) -> tuple[Tensor | None, dict[str, Tensor]]:
-        """Logits of realism (N,), and each task head's output."""
-        features, logits = self._judge(batch["image"], self.targets(batch), 1)
-        supervision = self.discriminator.supervision
-        return logits, supervision.predictions(features) if supervision is not None else {}
+        """Logits of realism (N,), and each task head's output, for images as they are."""
+        discriminator, num_images = self.discriminator, len(batch["image"])
+        rows = torch.arange(num_images + -num_images % discriminator.packing) % num_images  # packs must be full
+        image = discriminator.packed(batch["image"][rows]) if discriminator.packing > 1 else batch["image"]
+        features, logits = self._judge(image, self.targets(batch), 1)
+        supervision = discriminator.supervision
+        predictions = supervision.predictions(features) if supervision is not None else {}
+        return logits.repeat_interleave(discriminator.packing)[:num_images], predictions
 
-    def _judge(self, image: Tensor, targets: Mapping[str, Tensor], kinds: int) -> tuple[Tensor, Tensor]:
+    def _judge(self, pack: Tensor, targets: Mapping[str, Tensor], kinds: int) -> tuple[Tensor, Tensor]:
         """Features and logits of ``kinds`` kinds of images, one after the other, for the same targets."""
-        trunk = self.discriminator.trunk
-        # Where a layer mixes samples, real and generated images must not be mixed with each other.
-        features = torch.cat([trunk(kind) for kind in image.chunk(kinds)]) if self._mixes else trunk(image)
-        condition = self.condition(targets, image[: len(image) // kinds]).repeat(kinds, 1)
-        return features, self.discriminator.adversarial(features, condition).to(image.dtype)
+        features = self.discriminator.trunk(pack)
+        condition = self.condition(targets, pack[: len(pack) // kinds])
+        return features, self.discriminator.adversarial(features, condition.repeat(kinds, 1)).to(pack.dtype)
 
     def _task_losses(self, fake: Tensor, features: Tensor, targets: Mapping[str, Tensor]) -> dict[str, Tensor]:
         supervision = self.discriminator.supervision

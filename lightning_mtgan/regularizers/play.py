@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Literal
 
 import torch
 from torch import Tensor
@@ -18,7 +19,7 @@ class Pass:
     """One pass of images through the discriminator.
 
     Args:
-        image: What went in, before any augmentation, (N, C, H, W).
+        image: What went in, before any augmentation, (N, C, H, W), or packs of several images.
         features: The trunk's features, (N, F).
         logits: The judgement, (N,).
     """
@@ -44,11 +45,6 @@ class Seen:
 
     source: Pass
     rows: slice
-
-    @property
-    def image(self) -> Tensor:
-        """(N, C, H, W), before any augmentation."""
-        return self.source.image[self.rows]
 
     @property
     def features(self) -> Tensor:
@@ -78,11 +74,12 @@ class Play:
         draws: Every random number of the phase.
         real_image: Real images, (N, C, H, W) in [-1, 1].
         latent: Latents of the generated ones, (N, latent_dim).
+        generate: From latents to images under the conditions of this batch.
         style: From latents to styles (N, L, D) under the conditions of this batch.
         render: From styles and latents to images.
-        judge: From images and their kind (``real``, ``fake``) to what the discriminator makes of them under
-            the conditions of this batch, augmented as that kind is; remembers the images' gradients
-            where the third argument says so.
+        judge: From images and their kind (``real``, ``fake``, or another) to what the discriminator makes of them
+            under the conditions of this batch, augmented as that kind is; the third argument says whether
+            it will be differentiated by them.
         moves_generator: Whether generated images carry gradients to the generator.
     """
 
@@ -91,6 +88,7 @@ class Play:
         draws: Draws,
         real_image: Tensor,
         latent: Tensor,
+        generate: Callable[[Tensor], Tensor],
         style: Callable[[Tensor], Tensor],
         render: Callable[[Tensor, Tensor], Tensor],
         judge: Callable[[Tensor, str, bool], Seen],
@@ -98,12 +96,13 @@ class Play:
     ) -> None:
         self.draws, self.real_image, self.latent = draws, real_image, latent
         self.style, self.render, self.judge = style, render, judge
+        self._generate = generate
         self.moves_generator = moves_generator
 
     def generate(self, latent: Tensor) -> Tensor:
         """Images (N, C, H, W) of latents (N, latent_dim), under the conditions of this batch."""
         with torch.set_grad_enabled(self.moves_generator and torch.is_grad_enabled()):
-            return self.render(self.style(latent), latent)
+            return self._generate(latent)
 
     @cached_property
     def fake_image(self) -> Tensor:
@@ -120,11 +119,17 @@ class Play:
         """Generated images as the discriminator sees them."""
         return self.judge(self.fake_image, "fake", False)
 
-    def differentiable(self, seen: Seen, kind: str) -> Seen:
-        """The same images in a pass whose gradients with respect to them are known, in full precision."""
-        if seen.can_be_differentiated:
-            return seen
-        return self.in_full_precision(seen.image.detach(), kind)
+    def differentiable(self, kind: Literal["real", "fake"]) -> Seen:
+        """Images of a kind in a pass that can be differentiated by them, in full precision."""
+        if self._is_seen(kind):
+            seen = self.real if kind == "real" else self.fake
+            if seen.can_be_differentiated:
+                return seen
+        image = self.real_image if kind == "real" else self.fake_image
+        return self.in_full_precision(image, kind)
+
+    def _is_seen(self, kind: str) -> bool:
+        return kind in self.__dict__  # a cached property that has been asked for
 
     def in_full_precision(self, image: Tensor, kind: str) -> Seen:
         """A pass of its own, without autocast, that can be differentiated by its images."""
