@@ -9,12 +9,14 @@ import torch
 from torch import Tensor
 
 from lightning_mtgan.games import Game
+from lightning_mtgan.networks import GlobalBatchNorm
 
 
 class ParameterAverage:
     """An exponential moving average of what ``Game.sample`` reads, and of nothing else.
 
-    Parameters are averaged, buffers are copied (Karras et al. 2019). The average of the first
+    Parameters are averaged, and with them the running statistics of batch normalisation, which belong to
+    them; other buffers are copied (Karras et al. 2019). The average of the first
     updates is short, so that it forgets the initial values: half-life min(half_life, rampup * seen).
 
     Args:
@@ -31,6 +33,13 @@ class ParameterAverage:
         self._live = {name: p for name, p in game.named_parameters() if id(p) in chosen}
         self._live_buffers = {name: b for name, b in game.named_buffers() if id(b) in copied}
         self._average = {name: p.detach().clone() for name, p in self._live.items()}
+        statistics = {
+            id(buffer)
+            for module in game.modules()
+            if isinstance(module, GlobalBatchNorm)
+            for buffer in module.buffers(recurse=False)
+        }
+        self._is_statistic = {name: id(b) in statistics for name, b in self._live_buffers.items()}
         self._average_buffers = {name: b.detach().clone() for name, b in self._live_buffers.items()}
 
     @torch.no_grad()
@@ -45,7 +54,10 @@ class ParameterAverage:
         keep = 0.5 ** (num_new / half_life) if half_life > 0 else 0.0
         torch._foreach_lerp_(list(self._average.values()), list(self._live.values()), 1 - keep)
         for name, buffer in self._live_buffers.items():
-            self._average_buffers[name].copy_(buffer)
+            if self._is_statistic[name]:
+                self._average_buffers[name].lerp_(buffer, 1 - keep)
+            else:
+                self._average_buffers[name].copy_(buffer)
 
     @contextmanager
     def applied(self) -> Iterator[None]:

@@ -37,7 +37,8 @@ class MultiTaskGAN(lightning.LightningModule):
     Args:
         game: From the description of the data to the Game.
         spec: The description of the data; the command line takes it from the data.
-        optimizers: An optimizer for each player, by the player's name.
+        optimizers: An optimizer for each player, by the player's name. null takes one away that another
+            configuration file has set.
         balancers: A Balancer for each phase, by the phase's name; a plain sum where none is given.
         schedulers: Learning-rate schedules by player, stepped once a batch.
         max_gradient_norms: Global norm that a player's averaged gradient may not exceed, by player.
@@ -57,8 +58,8 @@ class MultiTaskGAN(lightning.LightningModule):
         self,
         game: Callable[[DataSpec], Game],
         spec: DataSpec,
-        optimizers: dict[str, OptimizerCallable],
-        balancers: dict[str, Balancer] = {},  # noqa: B006 - never changed
+        optimizers: dict[str, OptimizerCallable | None],
+        balancers: dict[str, Balancer | None] = {},  # noqa: B006 - never changed
         schedulers: dict[str, LRSchedulerCallable] = {},  # noqa: B006
         max_gradient_norms: dict[str, float] = {},  # noqa: B006
         channels_last: bool = False,
@@ -76,9 +77,10 @@ class MultiTaskGAN(lightning.LightningModule):
         require_compiler(compiler)
         self.compiler = compiler
         self.phases = list(self.game.phases())
-        self._optimizers, self._schedulers = optimizers, schedulers
+        self._optimizers, balancers = _given(optimizers), _given(balancers)
+        self._schedulers = schedulers
         players, phases = list(self.game.players), [phase.name for phase in self.phases]
-        _require_known("model.optimizers", optimizers, players, "player")
+        _require_known("model.optimizers", self._optimizers, players, "player")
         _require_known("model.schedulers", self._schedulers, players, "player")
         _require_known("model.max_gradient_norms", max_gradient_norms, players, "player")
         for name, norm in max_gradient_norms.items():
@@ -89,7 +91,7 @@ class MultiTaskGAN(lightning.LightningModule):
         self.max_gradient_norms = max_gradient_norms
         _require_known("model.balancers", balancers, phases, "phase")
         for player in players:
-            if player not in optimizers:
+            if player not in self._optimizers:
                 raise UserError(f"model.optimizers has no optimizer for the player `{player}`; give it one")
         self.balancers = torch.nn.ModuleDict({name: balancers.get(name) or WeightedSum() for name in phases})
         self.losses: dict[str, Tensor] = {}
@@ -209,6 +211,7 @@ class MultiTaskGAN(lightning.LightningModule):
         observed: list[dict[str, Tensor]] = []
         for part in range(parts):
             terms = phase.losses(part_of(batch, part, parts))
+            terms.step = batch["draws"].step
             with torch.autocast(self.device.type, enabled=False):  # a backward pass follows its forward pass's types
                 self.balancers[phase.name].backward(terms, mover.parameters)  # type: ignore[operator]
             seen.append({name: value.detach() for name, value in terms.losses.items()})
@@ -337,6 +340,10 @@ class MultiTaskGAN(lightning.LightningModule):
         if len(every) == distributed.world_size():
             return every[distributed.rank()]
         return {name: torch.stack([one[name] for one in every]).mean(0) for name in every[0]}
+
+
+def _given(parts: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: part for name, part in parts.items() if part is not None}
 
 
 def _require_known(key: str, given: dict[str, Any], known: list[str], what: str) -> None:

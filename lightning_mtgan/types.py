@@ -239,7 +239,7 @@ class Terms:
             generator's phase, the trunk's features in a discriminator's.
         observed: Figures that are logged and never optimised, each as a sum and its weight, (2,),
             detached: what is logged is the ratio of both, summed over steps and ranks.
-        step: Index of the batch, for weights that change with it.
+        step: Index of the batch, which the training fills in, for weights that change with it.
     """
 
     losses: dict[str, Tensor]

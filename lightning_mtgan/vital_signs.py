@@ -19,18 +19,15 @@ def margin(real: Tensor, fake: Tensor) -> Tensor:
     return _mean((real - fake).detach())
 
 
-def sign_of_real(real: Tensor, fake: Tensor, compares: bool) -> Tensor:
+def sign_of_real(belief: Tensor) -> Tensor:
     """r_t of Karras et al. 2020 (ADA, arXiv:2006.06676), equation 1: E sign d(x), with its weight, (2,).
 
-    1 means that the discriminator is never wrong about training images. A relativistic one judges
-    differences alone, so there it is E sign(d(x) - d(G(z))).
+    1 means that the discriminator is never wrong about training images.
 
     Args:
-        real: Logits of real images, (N,).
-        fake: Logits of generated images, (N,).
-        compares: Whether the adversarial loss judges differences alone.
+        belief: What the discriminator holds of real images, (N,), as ``AdversarialLoss.belief`` has it.
     """
-    return _mean((real - fake if compares else real).detach().sign())
+    return _mean(belief.detach().sign())
 
 
 def distance_within(real: Tensor, fake: Tensor, condition: Tensor) -> Tensor:

@@ -25,6 +25,7 @@ LAYERS = [
         "messages",
         "panels",
         "workspace",
+        "schedules",
     },
     {"losses", "networks", "augment", "vital_signs"},
     {"tasks", "conditions"},

@@ -15,7 +15,7 @@ from lightning_mtgan.callbacks import Samples
 from lightning_mtgan.data import StackedDigits
 from lightning_mtgan.draws import Draws
 from lightning_mtgan.errors import UserError
-from lightning_mtgan.games import MTGAN, Game
+from lightning_mtgan.games import MTGAN, VAE, Game
 from lightning_mtgan.losses import Hinge, NonSaturating, RelativisticPairing
 from lightning_mtgan.networks import ConvGenerator, ConvTrunk, ProjectionHead, TaskEmbedding, UnconditionalHead
 from lightning_mtgan.pictures import beside_its_channels
@@ -59,6 +59,13 @@ GAMES: dict[str, Callable[[], Game]] = {
     "missing labels and maps": lambda: mtgan(spec=DataSpec(8, 3, LACKING, ROWS)),
     "missing labels, contrastive": lambda: mtgan(spec=DataSpec(8, 3, LACKING, ROWS), supervision=ContrastiveHeads),
     "missing labels, twin heads": lambda: mtgan(spec=DataSpec(8, 3, LACKING, ROWS), supervision=TwinHeads),
+    "vae": lambda: VAE(
+        DATA.spec,
+        lambda spec, dim: ConvGenerator(spec, dim, latent_dim=8, width=8),
+        lambda spec: ConvTrunk(spec, width=8, num_features=16),
+        lambda tasks, sizes: TaskEmbedding(tasks, sizes, 4),
+    ),
+    "every fifth batch": lambda: mtgan(generator_every=5),
     "no tasks": lambda: mtgan(spec=DataSpec(8, 3), adversarial_head=UnconditionalHead),
 }
 

@@ -2,5 +2,6 @@
 
 from lightning_mtgan.games.game import Game, Phase
 from lightning_mtgan.games.mtgan import MTGAN
+from lightning_mtgan.games.vae import VAE
 
-__all__ = ["MTGAN", "Game", "Phase"]
+__all__ = ["MTGAN", "VAE", "Game", "Phase"]

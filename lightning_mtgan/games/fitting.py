@@ -22,8 +22,6 @@ def require_fitting(
         UserError: With both parts, and what would go.
     """
     packing = discriminator.packing
-    if packing < 1:
-        raise UserError(f"model.game.packing is {packing}; use 1 for none, or 2 to 4")
     if packing > 1 and discriminator.supervision is not None:
         raise UserError(
             f"model.game.packing is {packing}, but task heads answer for one image each; "

@@ -80,6 +80,8 @@ class MTGAN(Game):
         super().__init__(spec)
         if generator_every < 1:
             raise UserError(f"model.game.generator_every is {generator_every}; use 1 for every batch, or more")
+        if packing < 1:
+            raise UserError(f"model.game.packing is {packing}; use 1 for none, or 2 to 4")
         self.adversarial = adversarial
         self.regularizers = nn.ModuleList(regularizers)
         self.augmentation, self.clean_tasks, self.generator_every = augmentation, clean_tasks, generator_every
@@ -208,11 +210,9 @@ class MTGAN(Game):
             losses |= self.discriminator.supervision.discriminator_losses(*features, targets, targets)
         losses |= {one.name: one.loss(play) for one in now}
         if self.augmentation is not None:
-            self.augmentation.hear(
-                (real - fake if self.adversarial.compares_with_real else real).detach().sign(), draws
-            )
+            self.augmentation.hear(self.adversarial.belief(real, fake).detach().sign(), draws)
         pivot = play.real.source.features if play.real.source is play.fake.source else None
-        return Terms(losses, pivot, self._observed(play, targets), draws.step)
+        return Terms(losses, pivot, self._observed(play, targets))
 
     def _see_both(self, play: Play, targets: Mapping[str, Tensor], kinds: set[str]) -> tuple[Seen, Seen]:
         """Real and generated images of a turn, of which some kinds will be differentiated."""
@@ -255,10 +255,9 @@ class MTGAN(Game):
     def _observed(self, play: Play, targets: Mapping[str, Tensor]) -> dict[str, Tensor]:
         if play.draws.step % vital_signs.EVERY:
             return {}
-        compares = self.adversarial.compares_with_real
         seen = {
             "signal/margin": vital_signs.margin(play.real.logits, play.fake.logits),
-            "signal/r_t": vital_signs.sign_of_real(play.real.logits, play.fake.logits, compares),
+            "signal/r_t": vital_signs.sign_of_real(self.adversarial.belief(play.real.logits, play.fake.logits)),
         }
         if play.draws.step % vital_signs.PAIRS_EVERY == 0:
             condition = condition_numbers(targets, self.spec.tasks if self.obeys else ())
@@ -270,14 +269,14 @@ class MTGAN(Game):
     def lazy_losses(self, regularizer: Regularizer, batch: Batch) -> Terms:
         """One regulariser alone, times the interval at which it is played."""
         play = self.play(batch, self.targets(batch), moves_generator=regularizer.player == "generator")
-        return Terms({regularizer.name: regularizer.loss(play) * regularizer.every}, step=batch["draws"].step)
+        return Terms({regularizer.name: regularizer.loss(play) * regularizer.every})
 
     def shared_losses(self, batch: Batch) -> Terms:
         """The tasks' losses of generated images, for an embedding that neither player owns."""
         targets = self.targets(batch)
         fake = self.play(batch, targets, moves_generator=True).fake_image
         losses = self._task_losses(fake, self.discriminator.trunk(fake), targets)
-        return Terms(losses, pivot=fake, step=batch["draws"].step)
+        return Terms(losses, pivot=fake)
 
     def generator_losses(self, batch: Batch) -> Terms:
         """L_adv, the tasks' losses of generated images, and the generator's regularisers."""
@@ -293,7 +292,7 @@ class MTGAN(Game):
             features = self._task_features(play.fake, play.fake_image)
             losses |= self._task_losses(play.fake_image, features, targets)
         losses |= {one.name: one.loss(play) for one in now}
-        return Terms(losses, pivot=play.fake_image, step=batch["draws"].step)
+        return Terms(losses, pivot=play.fake_image)
 
     @property
     def obeys(self) -> bool:

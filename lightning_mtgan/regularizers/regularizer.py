@@ -47,3 +47,15 @@ class Regularizer(nn.Module, ABC):
     @abstractmethod
     def loss(self, play: Play) -> Tensor:
         """The unweighted scalar of one turn; this rank's share, whose mean over ranks is the loss."""
+
+
+class DiscriminatorRegularizer(Regularizer):
+    """A regulariser of the discriminator's turn."""
+
+    player: ClassVar[Literal["discriminator", "generator"]] = "discriminator"
+
+
+class GeneratorRegularizer(Regularizer):
+    """A regulariser of the generator's turn."""
+
+    player: ClassVar[Literal["discriminator", "generator"]] = "generator"
