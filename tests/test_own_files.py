@@ -22,7 +22,7 @@ from lightning_mtgan.cli import main
 from lightning_mtgan.data import Domains, ImageFolder, Streamed
 from lightning_mtgan.data.files.containers import Folder
 from lightning_mtgan.errors import UserError
-from lightning_mtgan.types import TaskKind
+from lightning_mtgan.types import Change, TaskKind
 from tests.conftest import ROOT, SMALL, Train, served
 from tests.picture_files import png, quadrants, write_folder
 
@@ -152,6 +152,33 @@ def test_tasks_on_different_images_leave_conditions_open(tmp_path: Path) -> None
     assert {row[1] for row in cells} == {"1"} and len({row[2] for row in cells}) == 1  # no b has a size
     assert tools([*generate, "--output=open"]) == 0
     assert len({line.split(",", 1)[1] for line in Path("open/conditions.csv").read_text().splitlines()[1:]}) > 4
+
+
+def test_a_person_says_what_would_make_labels_false(tmp_path: Path) -> None:
+    names = with_table(tmp_path / "own", 40, {"kind": [("a", "b", "c")[i % 3] for i in range(40)]})
+    (tmp_path / "own" / "masks").mkdir()
+    for index in range(40):
+        (tmp_path / "own" / "masks" / f"m{index}.png").write_bytes(png(16, 5 * index))
+    columns = {"file": names, "kind": [("a", "b", "c")[i % 3] for i in range(40)], "age": [i / 7 for i in range(40)]}
+    masks = [f"masks/m{i}.png" for i in range(40)]
+    pyarrow.parquet.write_table(pyarrow.table({**columns, "mask": masks}), tmp_path / "own" / "labels.parquet")
+    every = set(Change) - {Change.COLOUR}
+    for spoiled_by, expected in (
+        ({}, {"kind": set(), "age": set(), "mask": every}),
+        (
+            {"kind": ["flip"], "age": ["colour", "scale"], "mask": ["colour"]},
+            {"kind": {Change.FLIP}, "age": {Change.COLOUR, Change.SCALE}, "mask": set(Change)},
+        ),
+    ):
+        spec = ImageFolder("own", held_out_share=0, spoiled_by=spoiled_by).spec  # type: ignore[arg-type]
+        assert {task.name: task.spoiled_by for task in spec.tasks} == expected
+    with pytest.raises(UserError, match=r"data\.spoiled_by names `years`; the tasks with labels are kind, age, mask"):
+        _ = ImageFolder("own", spoiled_by={"years": ["colour"]}).spec
+    write_folder(tmp_path / "plain", 8, classes=("all",))
+    with pytest.raises(UserError, match=r"data\.spoiled_by names `years`, but no task has labels; leave it away"):
+        _ = ImageFolder("plain", spoiled_by={"years": ["colour"]}).spec
+    inspect = ["inspect-data", f"--config={ROOT}/conf/images.yaml", "--data.root=own", "--output=data.png"]
+    assert tools([*inspect, "--data.spoiled_by.age=[colour, flip]"]) == 0
 
 
 def test_a_single_folder_on_top_is_passed_over(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import interpolate, pad
 
+from lightning_mtgan.data.changes import SPOIL_SIGNS
 from lightning_mtgan.data.handwriting import SOURCE, digits
 from lightning_mtgan.data.images import IndexedImages
 from lightning_mtgan.data.module import ImageDataModule
@@ -175,5 +176,5 @@ class DigitDomain(ImageDataModule):
     @property
     def spec(self) -> DataSpec:
         """One channel or three, ten classes."""
-        tasks = (TaskSpec("digit", TaskKind.CLASSIFICATION, 10),)
+        tasks = (TaskSpec("digit", TaskKind.CLASSIFICATION, 10, spoiled_by=SPOIL_SIGNS),)
         return DataSpec(self.image_size, self.domain.num_channels, tasks)

@@ -6,6 +6,7 @@ from typing import Any
 
 from torch import Tensor
 
+from lightning_mtgan.data.changes import SPOIL_SIGNS
 from lightning_mtgan.data.handwriting import SOURCE, digits
 from lightning_mtgan.data.images import IndexedImages
 from lightning_mtgan.data.module import ImageDataModule
@@ -73,4 +74,4 @@ class Digits(ImageDataModule):
     @property
     def spec(self) -> DataSpec:
         """8 x 8 pixels, one channel, ten classes."""
-        return DataSpec(8, 1, (TaskSpec("digit", TaskKind.CLASSIFICATION, 10),))
+        return DataSpec(8, 1, (TaskSpec("digit", TaskKind.CLASSIFICATION, 10, spoiled_by=SPOIL_SIGNS),))

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import torch
 
+from lightning_mtgan.data.changes import ChangeName
 from lightning_mtgan.data.files.kinds import Kind
 from lightning_mtgan.data.files.stored import StoredImages
 from lightning_mtgan.data.module import ImageDataModule
@@ -53,6 +54,9 @@ class ImageFolder(ImageDataModule):
         fit: ``crop`` the middle square, ``stretch`` to a square, or ``pad`` to one.
         background: Red, green and blue behind transparent and padded pixels, 0 to 255.
         constraints: Measures of the image that the generator has to hit, by the task's name.
+        spoiled_by: Changes of an image that make a task's targets false, by the task's name: colour, shift,
+            flip, rotation, scale, cutout. An augmentation that does one of them is refused. Maps are
+            known to be spoiled by all but colour.
         held_out_share: Share of the images that are never trained on, unless the folder has ``train``
             and ``val`` or ``test`` inside.
         max_broken_share: Share of files that may be unusable and left out, in [0, 1].
@@ -82,6 +86,7 @@ class ImageFolder(ImageDataModule):
         fit: Literal["crop", "stretch", "pad"] = "crop",
         background: tuple[int, int, int] = (255, 255, 255),
         constraints: dict[str, Measure] = {},  # noqa: B006
+        spoiled_by: dict[str, list[ChangeName]] = {},  # noqa: B006
         held_out_share: float = 0.1,
         max_broken_share: float = 0.0,
         max_enlargement: float = 4.0,
@@ -108,7 +113,7 @@ class ImageFolder(ImageDataModule):
         from lightning_mtgan.data.files.assembly import Request
 
         self.resident_bytes = device_mib << 20
-        self.constraints = constraints
+        self.constraints, self.spoiled_by = constraints, spoiled_by
         self.max_broken_share = max_broken_share
         self._request = Request(
             root=root,
@@ -202,7 +207,7 @@ class ImageFolder(ImageDataModule):
     def _spec(self, data: Assembled) -> DataSpec:
         from lightning_mtgan.data.files.specs import spec_of
 
-        return spec_of(data, self._images(data, "train"), self.constraints)
+        return spec_of(data, self._images(data, "train"), self.constraints, self.spoiled_by)
 
     def state_dict(self) -> dict[str, Any]:
         """What the training images and their labels are, for checkpoints."""

@@ -9,6 +9,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
+from lightning_mtgan.data.changes import SPOIL_MAPS, SPOIL_PLACES
 from lightning_mtgan.data.images import CHUNK, IndexedImages
 from lightning_mtgan.data.module import ImageDataModule
 from lightning_mtgan.data.rendering import (
@@ -26,7 +27,7 @@ from lightning_mtgan.data.sampling import Sampling
 from lightning_mtgan.draws import seed_of
 from lightning_mtgan.errors import UserError
 from lightning_mtgan.tasks import quantiles
-from lightning_mtgan.types import DataSpec, TaskKind, TaskSpec
+from lightning_mtgan.types import Change, DataSpec, TaskKind, TaskSpec
 
 ShapesTask = Literal["shape", "colour", "texture", "background", "position", "size", "angle", "mask"]
 IMAGE_SIZES = (16, 32, 64, 128)
@@ -42,6 +43,14 @@ PIXELS_AT_ONCE = 2**18
 """What is rendered at a time: more would not stay in a processor's cache, and large images would fill the memory."""
 _LABELS = {"shape": SHAPES, "colour": COLOURS, "texture": TEXTURES, "background": BACKGROUNDS}
 _NUMBERS = {"position": ("x", "y"), "size": ("radius",), "angle": ("cos", "sin")}
+_SPOILED_BY: dict[str, frozenset[Change]] = {
+    "colour": frozenset({Change.COLOUR}),
+    "position": SPOIL_PLACES,
+    "size": frozenset({Change.SCALE}),
+    "angle": frozenset({Change.FLIP, Change.ROTATION, Change.SCALE}),  # one axis alone turns slanted edges
+    "mask": SPOIL_MAPS,
+}
+"""Shapes, textures and backgrounds come turned, and stay what they are at any size."""
 
 
 def draw_factors(num_images: int, seed: int) -> Factors:
@@ -186,12 +195,16 @@ class Shapes(ImageDataModule):
         return DataSpec(self.image_size, 3, tuple(self._task(name, targets) for name in self.tasks), joint)
 
     def _task(self, name: str, targets: dict[str, Tensor]) -> TaskSpec:
+        spoiled_by = _SPOILED_BY.get(name, frozenset())
         if name in _LABELS:
-            return TaskSpec(name, TaskKind.CLASSIFICATION, len(_LABELS[name]), _LABELS[name])
+            labels = _LABELS[name]
+            return TaskSpec(name, TaskKind.CLASSIFICATION, len(labels), labels, spoiled_by=spoiled_by)
         if name == "mask":
-            return TaskSpec(name, TaskKind.DENSE, 1, ("shape",), resolution=min(self.image_size, MASK_RESOLUTION))
+            resolution = min(self.image_size, MASK_RESOLUTION)
+            return TaskSpec(name, TaskKind.DENSE, 1, ("shape",), resolution=resolution, spoiled_by=spoiled_by)
         labels = _NUMBERS[name]
-        return TaskSpec(name, TaskKind.REGRESSION, len(labels), labels, quantiles(targets[name]))
+        prior = quantiles(targets[name])
+        return TaskSpec(name, TaskKind.REGRESSION, len(labels), labels, prior, spoiled_by=spoiled_by)
 
     def _prior(self) -> ShapeImages:
         """Images to read priors from: the same for every seed, so that specs never differ by seed."""

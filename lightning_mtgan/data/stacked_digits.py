@@ -8,6 +8,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
+from lightning_mtgan.data.changes import SPOIL_SIGNS
 from lightning_mtgan.data.handwriting import SOURCE, digits
 from lightning_mtgan.data.images import IndexedImages
 from lightning_mtgan.data.module import ImageDataModule
@@ -15,11 +16,15 @@ from lightning_mtgan.data.sampling import Sampling
 from lightning_mtgan.draws import seed_of
 from lightning_mtgan.errors import UserError
 from lightning_mtgan.tasks import MeanColour, TextureEnergy, quantiles
-from lightning_mtgan.types import DataSpec, TaskKind, TaskSpec
+from lightning_mtgan.types import Change, DataSpec, TaskKind, TaskSpec
 
 NUM_PRIOR = 16_384
 """Stacks behind priors and joint conditions."""
 CHANNELS = ("red", "green", "blue")
+SPOIL_CHANNELS = SPOIL_SIGNS | {Change.COLOUR}
+"""Each channel is a digit of its own, and another hue swaps or mixes them."""
+SPOIL_INK = frozenset({Change.COLOUR, Change.CUTOUT, Change.SCALE, Change.SHIFT, Change.ROTATION})
+"""A turn by less than a quarter leaves corners out and brings others in."""
 StackedTask = Literal["red", "green", "blue", "even", "ink", "colour", "texture"]
 
 
@@ -117,14 +122,15 @@ class StackedDigits(ImageDataModule):
 
     def _task(self, name: str) -> TaskSpec:
         if name in CHANNELS:
-            return TaskSpec(name, TaskKind.CLASSIFICATION, 10)
+            return TaskSpec(name, TaskKind.CLASSIFICATION, 10, spoiled_by=SPOIL_CHANNELS)
         if name == "even":
             odds = (self._sample()["targets"]["even"].mean().item(),)
-            return TaskSpec(name, TaskKind.ATTRIBUTES, len(CHANNELS), CHANNELS, (odds,) * len(CHANNELS))
+            priors = (odds,) * len(CHANNELS)
+            return TaskSpec(name, TaskKind.ATTRIBUTES, len(CHANNELS), CHANNELS, priors, spoiled_by=SPOIL_CHANNELS)
         sample = self._sample()
         if name == "ink":
             prior = quantiles(sample["targets"]["ink"])
-            return TaskSpec(name, TaskKind.REGRESSION, len(CHANNELS), CHANNELS, prior)
+            return TaskSpec(name, TaskKind.REGRESSION, len(CHANNELS), CHANNELS, prior, spoiled_by=SPOIL_INK)
         measure = MeanColour() if name == "colour" else TextureEnergy()
         prior = quantiles(measure(sample["image"].double() / 127.5 - 1))
         return TaskSpec(name, TaskKind.CONSTRAINT, len(CHANNELS), CHANNELS, prior, measure)

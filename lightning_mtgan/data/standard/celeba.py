@@ -15,13 +15,14 @@ from PIL import Image
 from torch import Tensor
 from torchvision import datasets
 
+from lightning_mtgan.data.changes import SPOIL_PLACES
 from lightning_mtgan.data.images import IndexedImages
 from lightning_mtgan.data.sampling import Sampling
 from lightning_mtgan.data.standard.base import StandardData, frequencies, mixed
 from lightning_mtgan.data.standard.sources import File, Parcel, Source, reading
 from lightning_mtgan.errors import UserError
 from lightning_mtgan.tasks import quantiles
-from lightning_mtgan.types import TaskKind, TaskSpec
+from lightning_mtgan.types import Change, TaskKind, TaskSpec
 
 PUBLISHED_SIZE = (178, 218)
 """Width and height of the aligned images."""
@@ -39,6 +40,8 @@ TABLES = {
     "landmarks": "list_landmarks_align_celeba.txt",
     "identity": "identity_CelebA.txt",
 }
+SPOIL_ATTRIBUTES = frozenset({Change.COLOUR})
+"""Colours of hair and skin, and lipstick, are among them; that hats may be cut off does not make them untrue."""
 WITH_HEADER = (TABLES["attributes"], TABLES["landmarks"])
 
 
@@ -159,9 +162,9 @@ class CelebA(StandardData):
             return TaskSpec(name, TaskKind.CLASSIFICATION, NUM_IDENTITIES, prior=prior)
         labels = self._tables[TABLES[name]].columns
         if name == "landmarks":
-            return TaskSpec(name, TaskKind.REGRESSION, len(labels), labels, quantiles(known))
+            return TaskSpec(name, TaskKind.REGRESSION, len(labels), labels, quantiles(known), spoiled_by=SPOIL_PLACES)
         prior = tuple((share,) for share in known.double().mean(0).tolist())
-        return TaskSpec(name, TaskKind.ATTRIBUTES, len(labels), labels, prior)
+        return TaskSpec(name, TaskKind.ATTRIBUTES, len(labels), labels, prior, spoiled_by=SPOIL_ATTRIBUTES)
 
     def joint(self) -> dict[str, Tensor] | None:
         """Rows of the training images: attributes depend on each other, and so do landmarks."""

@@ -11,11 +11,12 @@ from torch.nn.functional import pad
 from torchvision import datasets
 from torchvision.datasets.mnist import read_image_file, read_label_file
 
+from lightning_mtgan.data.changes import SPOIL_SIGNS
 from lightning_mtgan.data.sampling import Sampling
 from lightning_mtgan.data.standard.base import SmallData, frequencies
 from lightning_mtgan.data.standard.sources import File, Parcel, Source, reading
 from lightning_mtgan.errors import UserError
-from lightning_mtgan.types import TaskKind, TaskSpec
+from lightning_mtgan.types import Change, TaskKind, TaskSpec
 
 MARGIN = 2
 """Black pixels on each side that bring 28 x 28 pixels to 32 x 32, without any resampling."""
@@ -67,6 +68,7 @@ class IdxData(SmallData):
     published: ClassVar[Any]
     """The class in torchvision."""
     labels: ClassVar[tuple[str, ...]]
+    spoiled_by: ClassVar[frozenset[Change]] = SPOIL_SIGNS
 
     def source(self) -> Source:
         """See StandardData."""
@@ -83,7 +85,7 @@ class IdxData(SmallData):
     def task(self, name: str) -> TaskSpec:
         """Ten classes; the digits of MNIST are not quite equally frequent."""
         prior = frequencies(idx_labels(self._raw, held_out=False), len(self.labels))
-        return TaskSpec(name, TaskKind.CLASSIFICATION, len(self.labels), self.labels, prior)
+        return TaskSpec(name, TaskKind.CLASSIFICATION, len(self.labels), self.labels, prior, spoiled_by=self.spoiled_by)
 
 
 class MNIST(IdxData):
@@ -145,6 +147,7 @@ class FashionMNIST(IdxData):
     }
     published = datasets.FashionMNIST
     labels = tuple(datasets.FashionMNIST.classes)
+    spoiled_by = frozenset()  # a shirt that lies on its side is a shirt
 
     def __init__(
         self,

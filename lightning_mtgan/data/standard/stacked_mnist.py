@@ -13,7 +13,7 @@ from torchvision import datasets
 
 from lightning_mtgan.data.images import IndexedImages
 from lightning_mtgan.data.sampling import Sampling
-from lightning_mtgan.data.stacked_digits import CHANNELS
+from lightning_mtgan.data.stacked_digits import CHANNELS, SPOIL_CHANNELS
 from lightning_mtgan.data.standard.base import StandardData, frequencies, resized
 from lightning_mtgan.data.standard.mnist import DIGITS, idx_images, idx_labels, idx_source
 from lightning_mtgan.data.standard.sources import Source
@@ -102,7 +102,7 @@ class StackedMNIST(StandardData):
     def task(self, name: str) -> TaskSpec:
         """Ten classes, as frequent as in MNIST; channels are independent."""
         prior = frequencies(idx_labels(self._raw, held_out=False), len(DIGITS))
-        return TaskSpec(name, TaskKind.CLASSIFICATION, len(DIGITS), DIGITS, prior)
+        return TaskSpec(name, TaskKind.CLASSIFICATION, len(DIGITS), DIGITS, prior, spoiled_by=SPOIL_CHANNELS)
 
     @property
     def _raw(self) -> Path:

@@ -11,6 +11,7 @@ from scipy.io import loadmat
 from torch import Tensor
 from torchvision import datasets
 
+from lightning_mtgan.data.changes import SPOIL_SIGNS
 from lightning_mtgan.data.sampling import Sampling
 from lightning_mtgan.data.standard.base import SmallData, frequencies
 from lightning_mtgan.data.standard.mnist import DIGITS
@@ -68,7 +69,7 @@ class SVHN(SmallData):
     def task(self, name: str) -> TaskSpec:
         """Ten classes, by their frequencies in the training images."""
         prior = frequencies(_digits(self._content(False, "y")), len(DIGITS))
-        return TaskSpec(name, TaskKind.CLASSIFICATION, len(DIGITS), DIGITS, prior)
+        return TaskSpec(name, TaskKind.CLASSIFICATION, len(DIGITS), DIGITS, prior, spoiled_by=SPOIL_SIGNS)
 
     def _content(self, held_out: bool, *names: str) -> dict[str, Any]:
         path = self.folder / datasets.SVHN.split_list["test" if held_out else "train"][1]
