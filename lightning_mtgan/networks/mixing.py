@@ -20,8 +20,8 @@ def mixes_samples(network: nn.Module) -> bool:
     return any(isinstance(layer, MixesSamples | nn.modules.batchnorm._BatchNorm) for layer in network.modules())
 
 
-class GlobalBatchNorm(MixesSamples):
-    """Batch normalisation over all ranks, Ioffe and Szegedy 2015 (arXiv:1502.03167), algorithm 1.
+class GlobalNormalization(MixesSamples):
+    """Mean 0 and variance 1 of each channel over all ranks, then a gain and a bias that the caller brings.
 
     Unlike ``torch.nn.SyncBatchNorm`` it works on every device and can be differentiated twice, so
     that R1 and R2 may pass through it. In evaluation mode it uses running averages.
@@ -38,18 +38,16 @@ class GlobalBatchNorm(MixesSamples):
     def __init__(self, num_features: int, eps: float = 1e-5, momentum: float = 0.1) -> None:
         super().__init__()
         self.eps, self.momentum = eps, momentum
-        self.weight = nn.Parameter(torch.ones(num_features))
-        self.bias = nn.Parameter(torch.zeros(num_features))
         self.register_buffer("running_mean", torch.zeros(num_features))
         self.register_buffer("running_var", torch.ones(num_features))
 
-    def forward(self, features: Tensor) -> Tensor:
-        """(N, C) or (N, C, H, W) to the same shape and type."""
-        shape = (1, -1) + (1,) * (features.ndim - 2)
-        wide = features.to(self.weight.dtype)  # under autocast sums of many numbers need all bits
+    def transformed(self, features: Tensor, gain: Tensor, bias: Tensor) -> Tensor:
+        """(N, C) or (N, C, H, W), with gain and bias (1, C) or (N, C), to the same shape and type."""
+        shape = (-1, features.shape[1]) + (1,) * (features.ndim - 2)
+        wide = features.to(self.running_mean.dtype)  # under autocast sums of many numbers need all bits
         mean, variance = self._statistics(wide) if self.training else (self.running_mean, self.running_var)
-        scale = self.weight * (variance + self.eps).rsqrt()
-        return ((wide - mean.view(shape)) * scale.view(shape) + self.bias.view(shape)).to(features.dtype)
+        scale = gain * (variance + self.eps).rsqrt()
+        return ((wide - mean.view(shape)) * scale.view(shape) + bias.view(shape)).to(features.dtype)
 
     def _statistics(self, features: Tensor) -> tuple[Tensor, Tensor]:
         """Mean and variance of each channel over all ranks, (C,) each."""
@@ -65,6 +63,25 @@ class GlobalBatchNorm(MixesSamples):
             self.running_mean.lerp_(mean.nan_to_num(0, 0, 0), keep)
             self.running_var.lerp_(unbiased.nan_to_num(0, 0, 0), keep)
         return mean, variance
+
+
+class GlobalBatchNorm(GlobalNormalization):
+    """Batch normalisation over all ranks, Ioffe and Szegedy 2015 (arXiv:1502.03167), algorithm 1.
+
+    Args:
+        num_features: Channels C of the input, (N, C) or (N, C, H, W).
+        eps: What is added to the variance.
+        momentum: Weight of the new batch in the running averages.
+    """
+
+    def __init__(self, num_features: int, eps: float = 1e-5, momentum: float = 0.1) -> None:
+        super().__init__(num_features, eps, momentum)
+        self.weight = nn.Parameter(torch.ones(num_features))
+        self.bias = nn.Parameter(torch.zeros(num_features))
+
+    def forward(self, features: Tensor) -> Tensor:
+        """(N, C) or (N, C, H, W) to the same shape and type."""
+        return self.transformed(features, self.weight[None], self.bias[None])
 
 
 class MinibatchDeviation(MixesSamples):
