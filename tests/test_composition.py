@@ -105,7 +105,21 @@ TASKS = (
 )
 DIGITS = ("red", "green", "blue", "even", "ink")
 """Tasks that need a head."""
-SUPERVISION = (None, "AuxiliaryHeads", "AuxiliaryHeadsOnBoth", "TwinHeads", "ADCHeads", "ContrastiveHeads")
+SUPERVISION = (
+    None,
+    "SpectralHeads",
+    "AuxiliaryHeads",
+    "AuxiliaryHeadsOnBoth",
+    "TwinHeads",
+    "ADCHeads",
+    "ContrastiveHeads",
+)
+
+
+def heads(name: str | None) -> dict[str, Any] | None:
+    if name == "SpectralHeads":
+        return part("supervision", name, heads=part("supervision", "AuxiliaryHeads"))
+    return part("supervision", name) if name is not None else None
 
 
 REASONS = (
@@ -176,7 +190,7 @@ class Combination:
             "adversarial_head": part("networks", head),
             "adversarial": part("losses", self.loss),
             "embedding": part("networks", "TaskEmbedding", embedding_dim=4),
-            "supervision": part("supervision", self.supervision) if self.supervision else None,
+            "supervision": heads(self.supervision),
             "embedding_owner": "discriminator" if self.reads_condition else "generator",
             "regularizers": [REGULARIZERS[name] for name in self.regularizers],
             "augmentation": AUGMENTATIONS[self.augmentation],
