@@ -53,6 +53,14 @@ def read(path: Path) -> dict[str, Any]:
     return content
 
 
+def configured_game(config: Any, spec: DataSpec) -> Game:
+    """A new Game from its configuration as plain values, and the description of its data."""
+    parser = ArgumentParser(exit_on_error=False)
+    parser.add_argument("--game", type=Callable[[DataSpec], Game])
+    game: Game = parser.instantiate_classes(parser.parse_object({"game": config})).game(spec)
+    return game
+
+
 def build_game(content: Mapping[str, Any], path: Path, averaged: bool = True) -> Game:
     """The Game in a checkpoint, with its parameters, ready to sample on the CPU.
 
@@ -67,11 +75,8 @@ def build_game(content: Mapping[str, Any], path: Path, averaged: bool = True) ->
     stored = content[KEY]
     if stored["config"] is None:
         raise UserError(f"checkpoint {path} was not written by train.py, so it does not say how to build its Game")
-    parser = ArgumentParser(exit_on_error=False)
-    parser.add_argument("--game", type=Callable[[DataSpec], Game])
     try:
-        config = parser.parse_object({"game": stored["config"]["game"]})
-        game: Game = parser.instantiate_classes(config).game(DataSpec.from_dict(stored["spec"]))
+        game = configured_game(stored["config"]["game"], DataSpec.from_dict(stored["spec"]))
         prefix = "game."
         state = {k.removeprefix(prefix): v for k, v in content["state_dict"].items() if k.startswith(prefix)}
         if averaged and stored["average"] is not None:

@@ -188,3 +188,18 @@ def test_images_are_made_from_any_table_of_factors() -> None:
     factors = draw_factors(6, 0)
     images = ShapeImages(replace(factors, shape=torch.arange(6)), 32, ("shape",))
     assert images[torch.tensor([4, 2])]["targets"]["shape"].tolist() == [4, 2]
+
+
+def test_constraints_are_measured_on_the_images() -> None:
+    data = Shapes(batch_size=8, image_size=16, num_images=64, tasks=("shape", "mean_colour", "energy"))
+    spec = data.spec
+    measured = [task for task in spec.tasks if task.kind is TaskKind.CONSTRAINT]
+    assert [task.name for task in measured] == ["mean_colour", "energy"]
+    batch = data.dataset("train")[torch.arange(8)]
+    assert set(batch["targets"]) == {"shape"}
+    assert spec.joint is not None
+    for task in measured:
+        rows, found = spec.joint[task.name], task.measure(batch["image"].float() / 127.5 - 1)  # type: ignore[misc]
+        assert rows.shape == (512, 3)
+        assert (found >= rows.amin(0) - 0.2).all() and (found <= rows.amax(0) + 0.2).all()
+        assert len(task.prior) == 3

@@ -26,10 +26,11 @@ from lightning_mtgan.data.rendering import (
 from lightning_mtgan.data.sampling import Sampling
 from lightning_mtgan.draws import seed_of
 from lightning_mtgan.errors import UserError
-from lightning_mtgan.tasks import quantiles
-from lightning_mtgan.types import Change, DataSpec, TaskKind, TaskSpec
+from lightning_mtgan.tasks import MeanColour, TextureEnergy, quantiles
+from lightning_mtgan.types import Change, DataSpec, Measure, TaskKind, TaskSpec
 
-ShapesTask = Literal["shape", "colour", "texture", "background", "position", "size", "angle", "mask"]
+DrawnTask = Literal["shape", "colour", "texture", "background", "position", "size", "angle", "mask"]
+ShapesTask = Literal[DrawnTask, "mean_colour", "energy"]
 IMAGE_SIZES = (16, 32, 64, 128)
 MASK_RESOLUTION = 32
 """Height and width of a mask at most, in pixels."""
@@ -38,11 +39,13 @@ SMALLEST, LARGEST = 0.45, 0.75
 NUM_PRIOR = 4096
 """Images behind priors and joint conditions."""
 NUM_PRIOR_MASKS = 512
-"""Images behind joint conditions that have masks."""
+"""Images behind joint conditions that must be rendered: masks and measures."""
 PIXELS_AT_ONCE = 2**18
 """What is rendered at a time: more would not stay in a processor's cache, and large images would fill the memory."""
 _LABELS = {"shape": SHAPES, "colour": COLOURS, "texture": TEXTURES, "background": BACKGROUNDS}
 _NUMBERS = {"position": ("x", "y"), "size": ("radius",), "angle": ("cos", "sin")}
+MEASURES: dict[str, Measure] = {"mean_colour": MeanColour(), "energy": TextureEnergy()}
+"""Constraints, which are measured on the images."""
 _SPOILED_BY: dict[str, frozenset[Change]] = {
     "colour": frozenset({Change.COLOUR}),
     "position": SPOIL_PLACES,
@@ -143,7 +146,9 @@ class Shapes(ImageDataModule):
             radius of the circle around the shape; ``angle``, (cos kθ, sin kθ) of the clockwise turn
             θ, where k turns bring the outline onto itself (square and cross 4, triangle 3, star 5,
             heart 1), and (1, 0) for discs, which show no turn. Dense: ``mask``, the share of each
-            pixel that the shape covers, 0 to 255, at 32 x 32 pixels or those of a smaller image.
+            pixel that the shape covers, 0 to 255, at 32 x 32 pixels or those of a smaller image. Constraints,
+            measured on the images: ``mean_colour``, and ``energy``, the mean squared difference of
+            neighbouring pixels, of each channel.
         num_workers: Processes that render batches.
         micro_batches: Parts of a batch that are trained on one after the other, to save memory.
         sampling: Which images are seen how often; null: each one once in an epoch.
@@ -176,21 +181,24 @@ class Shapes(ImageDataModule):
             raise UserError(f"data.num_images is {num_images}; it must be at least 1")
         self.image_size, self.num_images = image_size, num_images
         self.tasks = tuple(tasks)
+        self._drawn = tuple(name for name in self.tasks if name not in MEASURES)
 
     def dataset(self, split: str) -> ShapeImages:
         """``train`` follows the seed; ``reference`` and ``held_out`` are the same for every run."""
         seed = seed_of("shapes", split, self.seed if split == "train" else "")
         num_images = self.num_images if split == "train" else 50_000
-        return ShapeImages(draw_factors(num_images, seed), self.image_size, self.tasks)
+        return ShapeImages(draw_factors(num_images, seed), self.image_size, self._drawn)
 
     @property
     def spec(self) -> DataSpec:
         """Three channels, and the tasks that were asked for.
 
         Classes are uniform and independent. Large shapes are nearer to the middle, the angle is told
-        of the outline, and the mask shows all of that: where one of them is asked for, the spec has joint targets.
+        of the outline, and the mask and what is measured show all of that: where one of them is asked for, the spec
+        has joint targets.
         """
-        targets = self._prior().targets()
+        prior = self._prior()
+        targets = prior.targets() | self._measured(prior)
         joint = None if set(self.tasks) <= set(_LABELS) else targets
         return DataSpec(self.image_size, 3, tuple(self._task(name, targets) for name in self.tasks), joint)
 
@@ -202,11 +210,21 @@ class Shapes(ImageDataModule):
         if name == "mask":
             resolution = min(self.image_size, MASK_RESOLUTION)
             return TaskSpec(name, TaskKind.DENSE, 1, ("shape",), resolution=resolution, spoiled_by=spoiled_by)
-        labels = _NUMBERS[name]
         prior = quantiles(targets[name])
+        if name in MEASURES:
+            return TaskSpec(name, TaskKind.CONSTRAINT, 3, ("red", "green", "blue"), prior, MEASURES[name])
+        labels = _NUMBERS[name]
         return TaskSpec(name, TaskKind.REGRESSION, len(labels), labels, prior, spoiled_by=spoiled_by)
 
     def _prior(self) -> ShapeImages:
         """Images to read priors from: the same for every seed, so that specs never differ by seed."""
-        num_images = NUM_PRIOR_MASKS if "mask" in self.tasks else NUM_PRIOR
-        return ShapeImages(draw_factors(num_images, seed_of("shapes", "prior")), self.image_size, self.tasks)
+        num_images = NUM_PRIOR_MASKS if {"mask", *MEASURES} & set(self.tasks) else NUM_PRIOR
+        return ShapeImages(draw_factors(num_images, seed_of("shapes", "prior")), self.image_size, self._drawn)
+
+    def _measured(self, prior: ShapeImages) -> dict[str, Tensor]:
+        measures = {name: MEASURES[name] for name in self.tasks if name in MEASURES}
+        if not measures:
+            return {}
+        parts = torch.arange(len(prior)).split(CHUNK)
+        image = torch.cat([prior[indices]["image"] for indices in parts]).float() / 127.5 - 1
+        return {name: measure(image) for name, measure in measures.items()}

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn.functional import adaptive_avg_pool2d, interpolate, log_softmax, normalize, relu
 
 from lightning_mtgan.data.rendering import BACKGROUNDS, COLOURS, SHAPES, SYMMETRY, TEXTURES
-from lightning_mtgan.data.shapes import ShapesTask
+from lightning_mtgan.data.shapes import DrawnTask
 from lightning_mtgan.evaluation.shipped import ShippedEvaluator, fused, with_weights
 
 WEIGHTS = Path(__file__).parent / "weights" / "shapes.pt"
@@ -21,7 +21,7 @@ IMAGE_SIZE = 32
 NUM_FEATURES = 64
 CLASSES = {"shape": len(SHAPES), "colour": len(COLOURS), "texture": len(TEXTURES), "background": len(BACKGROUNDS)}
 NUMBERS = {"position": 2, "size": 1}
-TASKS: tuple[ShapesTask, ...] = get_args(ShapesTask)
+TASKS: tuple[DrawnTask, ...] = get_args(DrawnTask)
 
 
 class ShapeNetwork(nn.Module):
@@ -96,7 +96,7 @@ class ShapesEvaluator(ShippedEvaluator):
         self,
         name: str = "mtgan-shapes",
         features_list: Sequence[str] = ("features",),
-        tasks: Sequence[ShapesTask] = TASKS,
+        tasks: Sequence[DrawnTask] = TASKS,
     ) -> None:
         super().__init__(name, features_list)
         self.tasks = tuple(tasks)
