@@ -17,7 +17,7 @@ from lightning_mtgan.types import DataSpec
 KEY = "lightning_mtgan"
 """Where a checkpoint says what it is a checkpoint of."""
 
-FORMAT = 3
+FORMAT = 4
 """What a checkpoint of this version holds; raised whenever that changes."""
 
 FOLDER, LAST, PREVIOUS, BEST = "checkpoints", "last.ckpt", "previous.ckpt", "best.ckpt"

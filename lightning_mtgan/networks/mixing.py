@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import batch_norm
 
 from lightning_mtgan import distributed
 
@@ -43,9 +44,27 @@ class GlobalNormalization(MixesSamples):
 
     def transformed(self, features: Tensor, gain: Tensor, bias: Tensor) -> Tensor:
         """(N, C) or (N, C, H, W), with gain and bias (1, C) or (N, C), to the same shape and type."""
+        if self.training and distributed.world_size() > 1:
+            return self._over_ranks(features, gain, bias)
+        if len(gain) == 1:
+            return self._alone(features, gain[0], bias[0])
+        shape = (-1, features.shape[1]) + (1,) * (features.ndim - 2)
+        gain, bias = (one.to(features.dtype).view(shape) for one in (gain, bias))
+        return torch.addcmul(bias, self._alone(features, None, None), gain)
+
+    def _alone(self, features: Tensor, gain: Tensor | None, bias: Tensor | None) -> Tensor:
+        """The same by torch's own kernels, in a third of the passes over memory."""
+        if not self.training:
+            return batch_norm(features, self.running_mean, self.running_var, gain, bias, False, 0.0, self.eps)
+        mean, unbiased = torch.zeros_like(self.running_mean), torch.zeros_like(self.running_var)
+        result = batch_norm(features, mean, unbiased, gain, bias, True, 1.0, self.eps)
+        self._remember(mean, unbiased)
+        return result
+
+    def _over_ranks(self, features: Tensor, gain: Tensor, bias: Tensor) -> Tensor:
         shape = (-1, features.shape[1]) + (1,) * (features.ndim - 2)
         wide = features.to(self.running_mean.dtype)  # under autocast sums of many numbers need all bits
-        mean, variance = self._statistics(wide) if self.training else (self.running_mean, self.running_var)
+        mean, variance = self._statistics(wide)
         scale = gain * (variance + self.eps).rsqrt()
         return ((wide - mean.view(shape)) * scale.view(shape) + bias.view(shape)).to(features.dtype)
 
@@ -56,13 +75,15 @@ class GlobalNormalization(MixesSamples):
         mean = distributed.total(features.sum(others)) / count
         centred = features - mean.view((1, -1) + (1,) * (features.ndim - 2))
         variance = distributed.total(centred.square().sum(others)) / count
-        with torch.no_grad():
-            # A step that is left out because of its numbers must not live on in the averages.
-            keep = (mean.isfinite() & variance.isfinite()).to(mean.dtype) * self.momentum
-            unbiased = variance * (count / max(count - 1, 1))
-            self.running_mean.lerp_(mean.nan_to_num(0, 0, 0), keep)
-            self.running_var.lerp_(unbiased.nan_to_num(0, 0, 0), keep)
+        self._remember(mean, variance * (count / max(count - 1, 1)))
         return mean, variance
+
+    @torch.no_grad()
+    def _remember(self, mean: Tensor, unbiased: Tensor) -> None:
+        # A step that is left out because of its numbers must not live on in the averages.
+        keep = (mean.isfinite() & unbiased.isfinite()).to(mean.dtype) * self.momentum
+        self.running_mean.lerp_(mean.nan_to_num(0, 0, 0), keep)
+        self.running_var.lerp_(unbiased.nan_to_num(0, 0, 0), keep)
 
 
 class GlobalBatchNorm(GlobalNormalization):
