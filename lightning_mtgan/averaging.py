@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from lightning_mtgan.games import Game
-from lightning_mtgan.networks import GlobalBatchNorm
+from lightning_mtgan.networks import GlobalNormalization
 
 
 class ParameterAverage:
@@ -30,13 +30,14 @@ class ParameterAverage:
         self.rampup = rampup
         chosen = {id(tensor) for module in game.sampling_modules() for tensor in module.parameters()}
         copied = {id(tensor) for module in game.sampling_modules() for tensor in module.buffers()}
+        kept = game.state_dict().keys()  # constants, such as filters, are no part of a state
         self._live = {name: p for name, p in game.named_parameters() if id(p) in chosen}
-        self._live_buffers = {name: b for name, b in game.named_buffers() if id(b) in copied}
+        self._live_buffers = {name: b for name, b in game.named_buffers() if id(b) in copied and name in kept}
         self._average = {name: p.detach().clone() for name, p in self._live.items()}
         statistics = {
             id(buffer)
             for module in game.modules()
-            if isinstance(module, GlobalBatchNorm)
+            if isinstance(module, GlobalNormalization)
             for buffer in module.buffers(recurse=False)
         }
         self._is_statistic = {name: id(b) in statistics for name, b in self._live_buffers.items()}

@@ -161,7 +161,7 @@ class TrainingCommand(LightningCLI):
         text = self.parser.dump(self.config, format="yaml")
         every = config_files.parse(text)
         model = every["model"]
-        keys = ("optimizers", "balancers", "schedulers", "max_gradient_norms")
+        keys = ("optimizers", "balancers", "schedulers", "max_gradient_norms", "channels_last", "compiler")
         return {
             "game": model["game"],
             "data": every["data"],
@@ -219,12 +219,15 @@ class TrainingCommand(LightningCLI):
 
     def _check_division(self) -> None:
         data, parts, ranks = self.datamodule, self.datamodule.micro_batches, self.trainer.world_size
+        together = self.model.game.images_together
         sizes = {f"batch_sizes.{name}": size for name, size in getattr(data, "batch_sizes", {}).items()}
         for key, batch_size in {"batch_size": data.batch_size, **sizes}.items():
-            if batch_size % (ranks * parts) == 0:
+            if batch_size % (ranks * parts * together) == 0:
                 continue
             split = f"{ranks} processes" + (f" of {parts} micro-batches each" if parts > 1 else "")
-            raise UserError(f"data.{key} {batch_size} cannot be divided by {split}; use a multiple of {ranks * parts}")
+            split += f" in packs of {together} images" if together > 1 else ""
+            multiple = ranks * parts * together
+            raise UserError(f"data.{key} {batch_size} cannot be divided by {split}; use a multiple of {multiple}")
 
     def _check_data(self) -> None:
         """Other images are refused before a network is found not to fit them."""

@@ -14,8 +14,10 @@ def require_compiler(backend: str | None) -> None:
     Raises:
         UserError: With those that it has.
     """
+    if backend is None:
+        return
     known = [*torch.compiler.list_backends(), "eager", "aot_eager"]
-    if backend is not None and backend not in known:
+    if backend not in known:
         raise UserError(f"model.compiler is {backend}; torch has {', '.join(known)}, or null for none")
 
 

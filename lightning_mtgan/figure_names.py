@@ -91,6 +91,9 @@ COPIES = {
 SIGNALS = {
     "signal/margin": Figure("Margin of the discriminator", "mean logit of real minus generated images", short="Margin"),
     "signal/r_t": Figure("Overconfidence r_t", "mean sign of real images' logits; near 1 they are learned by heart"),
+    "signal/augmentation": Figure(
+        "Probability of augmentation", "p of ADA: how often each change is made", short="Augmentation"
+    ),
     "signal/diversity": Figure(
         "Diversity within a batch", "of images asked for the same, as the discriminator sees it; 1 as in the data"
     ),

@@ -40,7 +40,7 @@ class MultiTaskGAN(lightning.LightningModule):
         optimizers: An optimizer for each player, by the player's name. null takes one away that another
             configuration file has set.
         balancers: A Balancer for each phase, by the phase's name; a plain sum where none is given.
-        schedulers: Learning-rate schedules by player, stepped once a batch.
+        schedulers: Learning-rate schedules by player, stepped once a batch; null takes one away.
         max_gradient_norms: Global norm that a player's averaged gradient may not exceed, by player.
         channels_last: Lay images and convolutions out with the channels last, which most devices
             multiply faster; the numbers are the same up to rounding.
@@ -60,8 +60,8 @@ class MultiTaskGAN(lightning.LightningModule):
         spec: DataSpec,
         optimizers: dict[str, OptimizerCallable | None],
         balancers: dict[str, Balancer | None] = {},  # noqa: B006 - never changed
-        schedulers: dict[str, LRSchedulerCallable] = {},  # noqa: B006
-        max_gradient_norms: dict[str, float] = {},  # noqa: B006
+        schedulers: dict[str, LRSchedulerCallable | None] = {},  # noqa: B006
+        max_gradient_norms: dict[str, float | None] = {},  # noqa: B006
         channels_last: bool = False,
         compiler: str | None = None,
         max_skips: int = 10,
@@ -78,17 +78,16 @@ class MultiTaskGAN(lightning.LightningModule):
         self.compiler = compiler
         self.phases = list(self.game.phases())
         self._optimizers, balancers = _given(optimizers), _given(balancers)
-        self._schedulers = schedulers
+        self._schedulers, self.max_gradient_norms = _given(schedulers), _given(max_gradient_norms)
         players, phases = list(self.game.players), [phase.name for phase in self.phases]
         _require_known("model.optimizers", self._optimizers, players, "player")
         _require_known("model.schedulers", self._schedulers, players, "player")
-        _require_known("model.max_gradient_norms", max_gradient_norms, players, "player")
-        for name, norm in max_gradient_norms.items():
+        _require_known("model.max_gradient_norms", self.max_gradient_norms, players, "player")
+        for name, norm in self.max_gradient_norms.items():
             if not norm > 0:
                 raise UserError(f"model.max_gradient_norms.{name} is {norm}; it must be more than 0")
         if max_skips < 1:
             raise UserError(f"model.max_skips is {max_skips}; use 1 to end at the first, or more")
-        self.max_gradient_norms = max_gradient_norms
         _require_known("model.balancers", balancers, phases, "phase")
         for player in players:
             if player not in self._optimizers:
@@ -223,8 +222,8 @@ class MultiTaskGAN(lightning.LightningModule):
         torch.clear_autocast_cache()
         for name, value in losses.items():
             self.losses[f"{phase.name}/{name}"] = value
-        if self.global_step % vital_signs.EVERY == 0:
-            norm = mover.norm()
+        if self.global_step % vital_signs.EVERY == 0 and not phase.is_lazy:
+            norm = mover.norm()  # lazy phases have gradients of another size
             observed.append({f"gradient_norm/{phase.player}": torch.stack([norm, torch.ones_like(norm)])})
         self._observe(observed)
 

@@ -60,7 +60,8 @@ class CosineSchedule(LRScheduler):
         progress = (self.last_epoch - self.warmup_steps) / (self.num_steps - self.warmup_steps)
         if self.final_beta2 is not None:
             for group, betas in zip(self.optimizer.param_groups, self.base_betas, strict=True):
-                group["betas"] = (betas[0], cosine(betas[1], self.final_beta2, progress))
+                final = self.final_beta2 ** group.get("lazy_share", 1.0)  # corrected as the first one is
+                group["betas"] = (betas[0], cosine(betas[1], final, progress))
         share = cosine(1.0, self.final_lr_share, progress)
         if self.warmup_steps:
             share *= min(self.last_epoch / self.warmup_steps, 1.0)

@@ -33,7 +33,11 @@ class Mover:
         self._has_stepped = False
 
     def settle(self) -> None:
-        """Keep the optimizer's counters where its parameters are, so that a step can be taken back unasked."""
+        """Keep the optimizer's counters where its parameters are, so that a step can be taken back unasked.
+
+        And what belongs to a parameter in that one's layout, which may be another than that of a checkpoint:
+        fused kernels read memory as it lies.
+        """
         device = self.gradients.notes.device
         for group in self.optimizer.param_groups:
             if "capturable" in group and not group.get("fused"):
@@ -42,6 +46,10 @@ class Mover:
                     state = self.optimizer.state.get(parameter, {})
                     if "step" in state:
                         state["step"] = state["step"].to(device)
+        for parameter, state in self.optimizer.state.items():
+            for key, value in state.items():
+                if isinstance(value, Tensor) and value.shape == parameter.shape:
+                    state[key] = torch.empty_like(parameter, dtype=value.dtype).copy_(value)
 
     @property
     def parameters(self) -> list[nn.Parameter]:
@@ -112,6 +120,7 @@ def correct_for_lazy_phases(optimizer: Optimizer, phases: Sequence[Phase]) -> No
         return
     for group in optimizer.param_groups:
         group["lr"] *= share
+        group["lazy_share"] = share
         if "betas" in group:
             group["betas"] = tuple(beta**share for beta in group["betas"])
 

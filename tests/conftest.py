@@ -97,7 +97,8 @@ def weights(run: Path) -> dict[str, torch.Tensor]:
 def farthest(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> float:
     """The largest relative difference of any tensor."""
     assert one.keys() == other.keys()
-    return max(float((one[k] - other[k]).norm() / one[k].norm().clamp(min=1e-12)) for k in one)
+    pairs = [(one[key].double(), other[key].double()) for key in one]  # counters are whole numbers
+    return max(float((a - b).norm() / a.norm().clamp(min=1e-12)) for a, b in pairs)
 
 
 def saboteur(name: str, **arguments: object) -> str:

@@ -155,6 +155,7 @@ def test_dcgan_starts_as_published() -> None:
 
 
 def test_sngan_starts_as_published() -> None:
+    torch.manual_seed(0)
     spec = DataSpec(16, 3)
     for network in (SNGANGenerator(spec, 0, width=32, attention_at=8), SNGANTrunk(spec, width=32, attention_at=8)):
         for name, layer in network.named_modules():
@@ -476,7 +477,10 @@ def test_spectral_heads() -> None:
     for layer in (judge, project):
         assert largest(layer).item() == pytest.approx(1.0, abs=1e-2)
     judge.bias.data.fill_(0.3)
-    wanted = features @ judge.weight[0] + 0.3 + torch.einsum("nf,fc,nc->n", features, project.weight, condition)
+    unit = condition / condition.norm(dim=1, keepdim=True)
+    wanted = features @ judge.weight[0] + 0.3 + torch.einsum("nf,fc,nc->n", features, project.weight, unit)
+    bound = features.norm(dim=1) + (features @ judge.weight[0]).abs() + 0.3
+    assert (head(features, 100 * condition).abs() <= bound + 1e-6).all()  # long conditions say no more
     torch.testing.assert_close(head(features, condition), wanted)
 
     plain = SpectralUnconditionalHead(6, 3).double().eval()

@@ -22,6 +22,19 @@ NETWORKS = "lightning_mtgan.networks"
 PLAIN = [  # no loss compares images of different ranks
     "--model.game.supervision=lightning_mtgan.supervision.AuxiliaryHeads",
 ]
+REMEMBERING = [
+    {"class_path": f"lightning_mtgan.regularizers.{name}", "init_args": arguments}
+    for name, arguments in (
+        ("GradientPenalty", {"every": 2}),
+        ("LeCam", {"start": 1}),
+        ("PathLength", {"every": 2}),
+        ("ModeSeeking", {}),
+        ("FeatureMatching", {}),
+        ("RealConsistency", {"transform": {"class_path": "lightning_mtgan.augment.Translation"}}),
+    )
+]
+PROBABILITY = {"class_path": "lightning_mtgan.augment.AdaptiveProbability", "init_args": {"kimg": 1, "every": 2}}
+ADAPTIVE = {"class_path": "lightning_mtgan.augment.ADA", "init_args": {"probability": PROBABILITY}}
 VARIANTS = {
     "default": [],
     "lazy penalty, micro-batches, clipping": [
@@ -34,6 +47,16 @@ VARIANTS = {
         f"--model.game.trunk.statistics.class_path={NETWORKS}.MinibatchDeviation",
         "--model.optimizers.discriminator.fused=false",
         "--model.optimizers.generator.fused=false",
+    ],
+    "everything that remembers or is drawn": [
+        f"--model.game.trunk={json.dumps({'class_path': f'{NETWORKS}.SNGANTrunk'})}",
+        f"--model.game.adversarial_head={NETWORKS}.SpectralProjectionHead",
+        "--model.game.adversarial=lightning_mtgan.losses.Hinge",
+        f"--model.game.regularizers={json.dumps(REMEMBERING)}",
+        *[f"--model.balancers.discriminator.weights.{name}=null" for name in ("r1", "r2")],
+        f"--model.game.augmentation={json.dumps(ADAPTIVE)}",
+        "--model.game.clean_tasks=true",
+        "--model.game.generator_every=2",
     ],
     "batch normalisation under R1 and R2": [
         f"--model.game.generator.normalization={NETWORKS}.GlobalBatchNorm",

@@ -32,7 +32,7 @@ from lightning_mtgan.regularizers import (
     Regularizer,
     Seen,
 )
-from lightning_mtgan.types import Change
+from lightning_mtgan.types import Change, DataSpec, TaskKind, TaskSpec
 from tests.test_games import batch, mtgan
 from tests.test_games import play as take_turn
 
@@ -251,7 +251,13 @@ def test_every_regulariser_moves_only_its_player(name: str) -> None:
 
 @pytest.mark.parametrize("name", [name for name, make in ALL.items() if make().player == "discriminator"])
 def test_a_constant_discriminator_asks_for_nothing(name: str) -> None:
-    game = mtgan(regularizers=[ALL[name]()], adversarial=Hinge(), adversarial_head=UnconditionalHead, supervision=None)
+    game = mtgan(
+        regularizers=[ALL[name]()],
+        adversarial=Hinge(),
+        adversarial_head=UnconditionalHead,
+        supervision=None,
+        embedding_owner="generator",
+    )
     for parameter in game.discriminator.parameters():
         nn.init.zeros_(parameter)
     value = next(p for p in game.phases() if p.name == "discriminator").losses(batch(game)).losses[name]
@@ -299,6 +305,19 @@ BAD: dict[str, tuple[Callable[[], object], str]] = {
     "no packs": (lambda: mtgan(packing=0), "packing is 0"),
     "packs and heads": (lambda: mtgan(packing=2), "task heads answer for one image each"),
     "packs and conditions": (lambda: mtgan(packing=2, supervision=None), "reads the condition of one image"),
+    "forgets nothing of lengths": (lambda: PathLength(decay=1.5), "PathLength.decay is 1.5"),
+    "no eps": (lambda: ModeSeeking(eps=0.0), "ModeSeeking.eps is 0.0"),
+    "nobody teaches the embedding": (
+        lambda: mtgan(adversarial_head=UnconditionalHead),
+        "UnconditionalHead ignores the condition",
+    ),
+    "two losses of one name": (
+        lambda: mtgan(
+            spec=DataSpec(8, 3, (TaskSpec("diversity", TaskKind.CLASSIFICATION, 3),)),
+            regularizers=[DiversitySensitive()],
+        ),
+        "task `diversity` has the name of another loss",
+    ),
     "colour": (lambda: mtgan(augmentation=Brighter()), "makes the targets of task `red` false"),
 }
 
@@ -335,6 +354,35 @@ def test_augmentation_is_for_the_adversarial_head_where_tasks_see_clean_images()
     one, other = (game.phases()[-1].losses(batch(game)).losses for game in (plain, clean))
     assert one["adversarial"].item() != other["adversarial"].item()
     assert one["red"].item() == pytest.approx(other["red"].item(), rel=1e-5)
+
+
+def test_a_waiting_generator_is_regularised_as_often_as_it_plays() -> None:
+    game = mtgan(generator_every=5, regularizers=[PathLength(every=4), R1(every=16)])
+    phases = {phase.name: phase for phase in game.phases()}
+    assert (phases["path_length"].every, phases["r1"].every) == (20, 16)
+    now = mtgan(regularizers=[PathLength(every=1)])
+    direct = next(phase for phase in now.phases() if phase.name == "generator").losses(batch(now)).losses
+    lazy = phases["path_length"].losses(batch(game)).losses
+    assert lazy["path_length"].item() == pytest.approx(4 * direct["path_length"].item(), rel=1e-5)
+
+
+def test_a_generator_pleases_by_its_images_alone() -> None:
+    game = mtgan(embedding_owner="generator", adversarial=Hinge(), supervision=None)
+    head = game.discriminator.adversarial
+    torch.nn.init.normal_(head.project.weight)  # type: ignore[union-attr]
+    for player in game.players.values():
+        player.requires_grad_(True)
+    losses = game.phases()[-1].losses(batch(game)).losses
+    given = batch(game)
+    image = game.play(given, game.targets(given), True).fake_image
+    found = torch.autograd.grad(losses["adversarial"], list(game.embedding.parameters()))  # type: ignore[union-attr]
+    features = game.discriminator.trunk(image)
+    targets = {name: value.detach() for name, value in game.targets(given).items()}
+    with torch.no_grad():
+        told = game.condition(targets, image)
+    wanted = torch.autograd.grad(-head(features, told).mean(), list(game.embedding.parameters()))  # type: ignore[union-attr]
+    for one, other in zip(found, wanted, strict=True):
+        assert torch.allclose(one, other, atol=1e-6)
 
 
 def test_the_generator_plays_every_so_many_batches() -> None:

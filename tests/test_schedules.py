@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import copy
 import csv
 import json
 import math
+from collections.abc import Callable
 
 import pytest
 import torch
@@ -14,10 +16,17 @@ from lightning_mtgan.averaging import ParameterAverage
 from lightning_mtgan.balancing import ScheduledSum
 from lightning_mtgan.errors import UserError
 from lightning_mtgan.games import Phase
-from lightning_mtgan.networks import GlobalBatchNorm
+from lightning_mtgan.networks import (
+    ConvGenerator,
+    Generator,
+    GlobalBatchNorm,
+    GlobalNormalization,
+    R3GANGenerator,
+    SNGANGenerator,
+)
 from lightning_mtgan.schedules import CosineSchedule, cosine
-from lightning_mtgan.stepping import correct_for_lazy_phases
-from lightning_mtgan.types import Terms
+from lightning_mtgan.stepping import Mover, correct_for_lazy_phases
+from lightning_mtgan.types import DataSpec, Terms
 from tests.conftest import Train, farthest, weights
 from tests.test_games import mtgan
 
@@ -104,19 +113,58 @@ def test_lazy_phases_are_corrected_for() -> None:
     assert seldom.param_groups[0]["lr"] == pytest.approx(2e-4 * 4 / 5)
 
 
-def test_averages_of_batch_statistics_belong_to_the_averaged_parameters() -> None:
-    def generator(spec: object, dim: int) -> nn.Module:
-        from lightning_mtgan.networks import ConvGenerator
+def test_a_resumed_player_has_its_moments_in_its_own_layout() -> None:
+    torch.manual_seed(0)
+    layer = nn.Conv2d(3, 4, 3)
+    reference = nn.Conv2d(3, 4, 3).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    reference.load_state_dict(layer.state_dict())
+    gradient = torch.randn(4, 3, 3, 3)
+    movers = []
+    for one in (layer, reference):
+        mover = Mover(one.parameters(), torch.optim.Adam(one.parameters(), lr=0.1, fused=True))
+        movers.append(mover)
+    for parameter in layer.parameters():
+        parameter.grad = gradient.clone() if parameter.ndim == 4 else torch.ones(4)
+    movers[0].optimizer.step()
+    movers[1].optimizer.load_state_dict(copy.deepcopy(movers[0].optimizer.state_dict()))
+    reference.load_state_dict(layer.state_dict())
+    for one, mover in zip((layer, reference), movers, strict=True):
+        mover.settle()
+        mover.begin()
+        for parameter in one.parameters():
+            assert parameter.grad is not None and parameter.grad.stride() == parameter.stride()
+            parameter.grad.copy_(gradient if parameter.ndim == 4 else torch.ones(4))
+        mover.optimizer.step()
+    assert torch.allclose(layer.weight, reference.weight, atol=1e-7)
 
-        return ConvGenerator(spec, dim, latent_dim=8, width=8, normalization=GlobalBatchNorm)  # type: ignore[arg-type]
 
-    game = mtgan(generator=generator)
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda spec, dim: ConvGenerator(spec, dim, latent_dim=8, width=8, normalization=GlobalBatchNorm),
+        lambda spec, dim: SNGANGenerator(spec, dim, latent_dim=8, width=8),
+    ],
+    ids=["batch norm", "conditional batch norm"],
+)
+def test_averages_of_batch_statistics_belong_to_the_averaged_parameters(
+    make: Callable[[DataSpec, int], Generator],
+) -> None:
+    game = mtgan(generator=make)
     average = ParameterAverage(game, half_life=100.0, rampup=1.0)
-    name = next(key for key in average.state_dict() if key.endswith("running_mean"))
-    layer = next(module for module in game.generator.modules() if isinstance(module, GlobalBatchNorm))
-    layer.running_mean.fill_(1.0)
+    layers = [module for module in game.generator.modules() if isinstance(module, GlobalNormalization)]
+    assert len(layers) >= 1
+    for layer in layers:
+        layer.running_mean.fill_(1.0)
     average.update(50, 100)
-    assert torch.allclose(average.state_dict()[name], torch.full_like(layer.running_mean, 1 - 0.5**0.5))
+    found = [value for key, value in average.state_dict().items() if key.endswith("running_mean")]
+    assert len(found) == len(layers)
+    for value in found:
+        assert torch.allclose(value, torch.full_like(value, 1 - 0.5**0.5))
+
+
+def test_an_average_holds_what_a_checkpoint_holds() -> None:
+    game = mtgan(generator=lambda spec, dim: R3GANGenerator(spec, dim, max_channels=8))
+    assert ParameterAverage(game, half_life=100.0, rampup=1.0).state_dict().keys() <= game.state_dict().keys()
 
 
 COMMON = ["--trainer.max_steps=6", "--trainer.log_every_n_steps=1"]
@@ -150,6 +198,12 @@ def test_compiled_networks_compute_the_same_run(train: Train, capsys: pytest.Cap
 def test_a_schedule_of_everything_resumes_to_the_same_bits(train: Train) -> None:
     arguments = {"num_steps": 8, "final_beta2": 0.999}
     schedule = json.dumps({"class_path": "lightning_mtgan.schedules.CosineSchedule", "init_args": arguments})
+    remembering = [
+        {"class_path": f"lightning_mtgan.regularizers.{name}", "init_args": arguments}
+        for name, arguments in (("R1", {}), ("R2", {}), ("LeCam", {"start": 1}), ("PathLength", {"every": 2}))
+    ]
+    probability = {"class_path": "lightning_mtgan.augment.AdaptiveProbability", "init_args": {"kimg": 1, "every": 2}}
+    augmentation = {"class_path": "lightning_mtgan.augment.ADA", "init_args": {"probability": probability}}
     common = [
         *COMMON,
         f"--model.schedulers.discriminator={schedule}",
@@ -158,12 +212,21 @@ def test_a_schedule_of_everything_resumes_to_the_same_bits(train: Train) -> None
         "--model.balancers.discriminator.weights={r1: 0.5, r2: 0.5}",
         "--model.balancers.discriminator.final={r1: 0.05, r2: 0.05}",
         "--model.game.generator_every=2",
+        "--model.game.adversarial=lightning_mtgan.losses.Hinge",
+        f"--model.game.regularizers={json.dumps(remembering)}",
+        "--model.balancers.path_length.class_path=lightning_mtgan.balancing.WeightedSum",
+        f"--model.game.augmentation={json.dumps(augmentation)}",
+        "--model.game.clean_tasks=true",
     ]
     whole = train(*common, runs="whole")
     train(*common, "--trainer.max_steps=3", runs="parted")
     parted = train(*common, "--ckpt_path=last", runs="parted")
     assert farthest(weights(whole), weights(parted)) == 0
     assert losses(whole) == losses(parted)
+    state = weights(whole)
+    assert state["game.regularizers.3.mean_length"] > 0
+    assert state["game.regularizers.2.anchors"].abs().min() > 0
+    assert state["game.augmentation.probability.images"].max() > 0
 
 
 def test_an_unknown_compiler_is_one_sentence(capsys: pytest.CaptureFixture[str]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor
 
 from lightning_mtgan.augment.augmentation import Augmentation
@@ -58,3 +59,8 @@ class ADA(Augmentation):
     def hear(self, signs: Tensor, draws: Draws) -> None:
         """See Augmentation."""
         self.probability.hear(signs, draws)
+
+    def observed(self, draws: Draws) -> dict[str, Tensor]:
+        """The probability p."""
+        p = self.probability(draws).float()
+        return {"signal/augmentation": torch.stack([p, torch.ones_like(p)])}

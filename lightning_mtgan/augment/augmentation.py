@@ -43,6 +43,10 @@ class Augmentation(nn.Module, ABC):
             draws: Says which step and which micro-batch this is.
         """
 
+    def observed(self, draws: Draws) -> dict[str, Tensor]:
+        """Figures of this step that are worth logging, each as a sum and its weight, (2,)."""
+        return {}
+
     def require_valid(self, tasks: Sequence[TaskSpec]) -> None:
         """Refuse tasks whose targets would be false after the change.
 

@@ -40,6 +40,10 @@ class DiffAugment(Augmentation):
             image = part(image, draws, f"{purpose}/{index}")
         return image
 
+    def observed(self, draws: Draws) -> dict[str, Tensor]:
+        """What its parts have to say."""
+        return {name: value for part in self._parts for name, value in part.observed(draws).items()}
+
     def hear(self, signs: Tensor, draws: Draws) -> None:
         """See Augmentation."""
         for part in self._parts:

@@ -17,7 +17,7 @@ class WeightedSum(Balancer):
     Args:
         weights: Weight of each loss by name. null takes a weight away that another configuration
             file has set.
-        others: Weight of every loss without one.
+        others: Weight of every loss without one, the adversarial one and penalties included.
     """
 
     def __init__(self, weights: dict[str, float | None] = {}, others: float = 1.0) -> None:  # noqa: B006 - copied
@@ -35,7 +35,8 @@ class WeightedSum(Balancer):
         if unknown:
             raise UserError(
                 f"balancer weights name {', '.join(sorted(unknown))}, but the losses of this phase are "
-                f"{', '.join(terms.losses)}; set the others to null or take them away"
+                f"{', '.join(terms.losses)}; set the others to null or take them away (what is played lazily has a "
+                "balancer of its own, called by its name)"
             )
         total = sum(loss * self.weights.get(name, self.others) for name, loss in terms.losses.items())
         total.backward(inputs=list(parameters))  # type: ignore[union-attr]

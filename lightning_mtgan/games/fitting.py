@@ -8,15 +8,24 @@ from lightning_mtgan.errors import UserError
 from lightning_mtgan.games.discriminator import Discriminator
 from lightning_mtgan.losses import AdversarialLoss
 from lightning_mtgan.regularizers import Regularizer
+from lightning_mtgan.types import TaskSpec
 
 
 def require_fitting(
     discriminator: Discriminator,
     adversarial: AdversarialLoss,
     regularizers: Sequence[Regularizer],
-    condition_dim: int,
+    tasks: Sequence[TaskSpec],
+    embedding_owner: str | None,
 ) -> None:
     """Refuse combinations that would learn something false, or nothing.
+
+    Args:
+        discriminator: The discriminator.
+        adversarial: The adversarial loss.
+        regularizers: The regularisers of both players.
+        tasks: The tasks of the data.
+        embedding_owner: The player that owns the embedding of the tasks; None where there is none.
 
     Raises:
         UserError: With both parts, and what would go.
@@ -27,12 +36,21 @@ def require_fitting(
             f"model.game.packing is {packing}, but task heads answer for one image each; "
             "set model.game.supervision null, or packing 1"
         )
-    if packing > 1 and discriminator.adversarial.reads_condition and condition_dim > 0:
+    head = type(discriminator.adversarial).__name__
+    if packing > 1 and discriminator.adversarial.reads_condition and embedding_owner is not None:
         raise UserError(
-            f"model.game.packing is {packing}, but {type(discriminator.adversarial).__name__} reads the condition of "
+            f"model.game.packing is {packing}, but {head} reads the condition of "
             "one image; use lightning_mtgan.networks.UnconditionalHead, or packing 1"
         )
+    if embedding_owner == "discriminator" and not discriminator.adversarial.reads_condition:
+        raise UserError(
+            f"model.game.adversarial_head {head} ignores the condition, so the discriminator, which owns the "
+            "embedding, would never teach it; set model.game.embedding_owner generator"
+        )
     names = [one.name for one in regularizers]
+    for task in tasks:
+        if task.name in ("adversarial", *names):
+            raise UserError(f"task `{task.name}` has the name of another loss of this game; rename it in the data")
     for one in regularizers:
         kind = type(one).__name__
         if names.count(one.name) > 1:

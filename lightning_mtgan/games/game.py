@@ -83,6 +83,11 @@ class Game(nn.Module, ABC):
         return []
 
     @property
+    def images_together(self) -> int:
+        """Images that cannot be parted between ranks or micro-batches."""
+        return 1
+
+    @property
     def obeys(self) -> bool:
         """Whether ``sample`` shows what it is asked for."""
         return True

@@ -99,7 +99,8 @@ class MTGAN(Game):
             supervision(headed, network_trunk.num_features) if supervision is not None and headed else None,
             packing,
         )
-        require_fitting(discriminator, adversarial, regularizers, condition_dim)
+        owner = embedding_owner if table is not None else None
+        require_fitting(discriminator, adversarial, regularizers, spec.tasks, owner)
         player_d = nn.ModuleDict({"network": discriminator})
         if augmentation is not None and supervision is not None and not clean_tasks:
             augmentation.require_valid([task.spec for task in headed.values()])
@@ -136,18 +137,19 @@ class MTGAN(Game):
 
     def phases(self) -> Sequence[Phase]:
         """Discriminator, shared embedding, generator, each player's followed by its lazy regularisers."""
-        shared = [Phase("shared", "shared", self.shared_losses)] if "shared" in self.players else []
+        shared = [Phase("shared", "shared", self.shared_losses, self.generator_every)]
         return [
             Phase("discriminator", "discriminator", self.discriminator_losses),
             *self._lazy_phases("discriminator"),
-            *shared,
+            *(shared if "shared" in self.players else []),
             Phase("generator", "generator", self.generator_losses, self.generator_every),
             *self._lazy_phases("generator"),
         ]
 
     def _lazy_phases(self, player: str) -> list[Phase]:
+        turns = self.generator_every if player == "generator" else 1
         return [
-            Phase(one.name, player, partial(self.lazy_losses, one), one.every, is_lazy=True)
+            Phase(one.name, player, partial(self.lazy_losses, one), one.every * turns, is_lazy=True)
             for one in self._regularizers(player)
             if one.every > 1
         ]
@@ -206,11 +208,12 @@ class MTGAN(Game):
         real, fake = play.real.logits, play.fake.logits
         losses = {"adversarial": self.adversarial.discriminator(real, fake)}
         if self.discriminator.supervision is not None:
-            features = self._task_features(play.real, play.real_image), self._task_features(play.fake, play.fake_image)
+            features = self._task_features(play, "real"), self._task_features(play, "fake")
             losses |= self.discriminator.supervision.discriminator_losses(*features, targets, targets)
         losses |= {one.name: one.loss(play) for one in now}
         if self.augmentation is not None:
-            self.augmentation.hear(self.adversarial.belief(real, fake).detach().sign(), draws)
+            signs = self.adversarial.belief(real, fake).detach().sign()
+            self.augmentation.hear(signs.repeat_interleave(self.discriminator.packing), draws)  # of images, not packs
         pivot = play.real.source.features if play.real.source is play.fake.source else None
         return Terms(losses, pivot, self._observed(play, targets))
 
@@ -246,11 +249,11 @@ class MTGAN(Game):
         size = len(packs[0])
         return [Seen(source, slice(size * number, size * (number + 1))) for number in range(len(packs))]
 
-    def _task_features(self, seen: Seen, image: Tensor) -> Tensor:
+    def _task_features(self, play: Play, kind: Literal["real", "fake"]) -> Tensor:
         """What the task heads read: features of images as they are, or as they were judged."""
         if self.augmentation is None or not self.clean_tasks:
-            return seen.features
-        return self.discriminator.trunk(image)
+            return (play.real if kind == "real" else play.fake).features
+        return self.discriminator.trunk(play.real_image if kind == "real" else play.fake_image)
 
     def _observed(self, play: Play, targets: Mapping[str, Tensor]) -> dict[str, Tensor]:
         if play.draws.step % vital_signs.EVERY:
@@ -259,6 +262,8 @@ class MTGAN(Game):
             "signal/margin": vital_signs.margin(play.real.logits, play.fake.logits),
             "signal/r_t": vital_signs.sign_of_real(self.adversarial.belief(play.real.logits, play.fake.logits)),
         }
+        if self.augmentation is not None:
+            seen |= self.augmentation.observed(play.draws)
         if play.draws.step % vital_signs.PAIRS_EVERY == 0:
             condition = condition_numbers(targets, self.spec.tasks if self.obeys else ())
             if condition is None or self.discriminator.packing > 1:
@@ -274,9 +279,8 @@ class MTGAN(Game):
     def shared_losses(self, batch: Batch) -> Terms:
         """The tasks' losses of generated images, for an embedding that neither player owns."""
         targets = self.targets(batch)
-        fake = self.play(batch, targets, moves_generator=True).fake_image
-        losses = self._task_losses(fake, self.discriminator.trunk(fake), targets)
-        return Terms(losses, pivot=fake)
+        play = self.play(batch, targets, moves_generator=True)
+        return Terms(self._task_losses(play, targets), pivot=play.fake_image)
 
     def generator_losses(self, batch: Batch) -> Terms:
         """L_adv, the tasks' losses of generated images, and the generator's regularisers."""
@@ -289,10 +293,14 @@ class MTGAN(Game):
             real_logits = play.real.logits
         losses = {"adversarial": self.adversarial.generator(real_logits, play.fake.logits)}
         if self.embedding is not None:
-            features = self._task_features(play.fake, play.fake_image)
-            losses |= self._task_losses(play.fake_image, features, targets)
+            losses |= self._task_losses(play, targets)
         losses |= {one.name: one.loss(play) for one in now}
         return Terms(losses, pivot=play.fake_image)
+
+    @property
+    def images_together(self) -> int:
+        """Images in a pack."""
+        return self.discriminator.packing
 
     @property
     def obeys(self) -> bool:
@@ -313,12 +321,18 @@ class MTGAN(Game):
         """Features and logits of ``kinds`` kinds of images, one after the other, for the same targets."""
         features = self.discriminator.trunk(pack)
         condition = self.condition(targets, pack[: len(pack) // kinds])
-        return features, self.discriminator.adversarial(features, condition.repeat(kinds, 1)).to(pack.dtype)
+        if self._embedding_player == "generator":
+            condition = condition.detach()  # it must please by its images, not by what the discriminator is told
+        with torch.autocast(pack.device.type, enabled=False):  # a loss of differences needs all bits of its logits
+            logits = self.discriminator.adversarial(features.to(pack.dtype), condition.repeat(kinds, 1))
+        return features, logits
 
-    def _task_losses(self, fake: Tensor, features: Tensor, targets: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        supervision = self.discriminator.supervision
-        losses = supervision.generator_losses(features, targets) if supervision is not None else {}
-        return losses | {name: task.image_loss(fake, targets[name]) for name, task in self.constraints.items()}
+    def _task_losses(self, play: Play, targets: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        supervision, fake = self.discriminator.supervision, play.fake_image
+        losses = {name: task.image_loss(fake, targets[name]) for name, task in self.constraints.items()}
+        if supervision is None:
+            return losses
+        return supervision.generator_losses(self._task_features(play, "fake"), targets) | losses
 
     def sample(
         self,

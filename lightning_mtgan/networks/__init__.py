@@ -20,6 +20,7 @@ from lightning_mtgan.networks.heads import (
 from lightning_mtgan.networks.maps import MapHead
 from lightning_mtgan.networks.mixing import (
     GlobalBatchNorm,
+    GlobalNormalization,
     MinibatchDeviation,
     MixesSamples,
     mixes_samples,
@@ -51,6 +52,7 @@ __all__ = [
     "EqualizedProjectionHead",
     "Generator",
     "GlobalBatchNorm",
+    "GlobalNormalization",
     "GroupedMinibatchDeviation",
     "MapHead",
     "MinibatchDeviation",

@@ -20,9 +20,17 @@ class TaskEmbedding(nn.Module):
         tasks: The tasks, in the order of the result.
         code_sizes: Length of each task's code, by name; of tasks with classes unused.
         embedding_dim: Length of each task's vector.
+        initial_std: Standard deviation of the numbers in the tables of classes at the start; 1 over the root of
+            ``embedding_dim`` gives vectors of length 1.
     """
 
-    def __init__(self, tasks: Sequence[TaskSpec], code_sizes: Mapping[str, int], embedding_dim: int = 16) -> None:
+    def __init__(
+        self,
+        tasks: Sequence[TaskSpec],
+        code_sizes: Mapping[str, int],
+        embedding_dim: int = 16,
+        initial_std: float = 1.0,
+    ) -> None:
         super().__init__()
         self.incomplete = {task.name for task in tasks if not task.is_complete}
         self.embedding_dim = embedding_dim
@@ -35,6 +43,9 @@ class TaskEmbedding(nn.Module):
                 for task in tasks
             }
         )
+        for table in self.tables.values():
+            if isinstance(table, nn.Embedding) and initial_std != 1:
+                nn.init.normal_(table.weight, std=initial_std)
 
     def forward(self, code: Mapping[str, Tensor]) -> Tensor:
         """Codes by task (classes (N,) or centred numbers (N, size)) to vectors (N, dim)."""

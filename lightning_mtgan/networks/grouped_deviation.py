@@ -15,7 +15,8 @@ class GroupedMinibatchDeviation(MinibatchDeviation):
 
     The standard deviation of each feature over the group, averaged to one number. Groups are images
     that follow each other in the batch of all ranks, so that ranks whose share is whole groups need
-    not talk; a batch smaller than a group is one group.
+    not talk; a batch smaller than a group is one group. In evaluation mode, where any number of images
+    may be judged, the last group is smaller.
 
     Args:
         group_size: Images in a group: 4 in the paper, 32 for CIFAR-10 in StyleGAN2-ADA.
@@ -33,6 +34,9 @@ class GroupedMinibatchDeviation(MinibatchDeviation):
             UserError: If the batch of all ranks is not whole groups.
         """
         wide = features.float() if features.dtype in (torch.bfloat16, torch.float16) else features
+        if not self.training:
+            parts = [self._deviation(group[None]) for group in wide.split(self.group_size)]
+            return self._beside(features, torch.cat(parts))
         count = len(wide)
         whole = count * distributed.world_size()
         size = min(self.group_size, whole)
@@ -40,10 +44,16 @@ class GroupedMinibatchDeviation(MinibatchDeviation):
             raise UserError(f"{whole} images are judged together, which are not whole groups of group_size {size}")
         is_apart = count % size == 0
         rows = wide if is_apart else distributed.gather(wide)
-        groups = rows.unflatten(0, (-1, size))
-        variance = (groups - groups.mean(1, keepdim=True)).square().mean(1)
-        deviation = (variance + self.eps).sqrt().mean((1, 2, 3)).repeat_interleave(size)
+        deviation = self._deviation(rows.unflatten(0, (-1, size)))
         if not is_apart:
             deviation = deviation[distributed.rank() * count :][:count]
+        return self._beside(features, deviation)
+
+    def _deviation(self, groups: Tensor) -> Tensor:
+        """Groups (K, size, C, H, W) to the number of each of their images, (K * size,)."""
+        variance = (groups - groups.mean(1, keepdim=True)).square().mean(1)
+        return (variance + self.eps).sqrt().mean((1, 2, 3)).repeat_interleave(groups.shape[1])
+
+    def _beside(self, features: Tensor, deviation: Tensor) -> Tensor:
         own = deviation.to(features.dtype)[:, None, None, None]
         return torch.cat([features, own.expand(-1, -1, *features.shape[2:])], dim=1)

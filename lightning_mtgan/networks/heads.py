@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import ClassVar
 
 from torch import Tensor, nn
+from torch.nn.functional import normalize
 
 from lightning_mtgan.errors import UserError
 from lightning_mtgan.networks.spectral import spectral
@@ -81,7 +82,9 @@ class SpectralUnconditionalHead(AdversarialHead):
 class SpectralProjectionHead(AdversarialHead):
     """``ProjectionHead`` with spectral normalisation, as in Brock et al. 2019 (arXiv:1809.11096), appendix B.
 
-    Its projection starts at random: what is zero has no direction to be normalised.
+    The condition is brought to length 1, as tables of classes are by their own normalisation there, so that
+    <V e(y), f> is bounded by |f|. Its projection starts at random: what is zero has no direction to be
+    normalised.
 
     Args:
         num_features: Length F of the trunk's features.
@@ -104,7 +107,7 @@ class SpectralProjectionHead(AdversarialHead):
 
     def forward(self, features: Tensor, condition: Tensor) -> Tensor:
         """Features (N, F) and conditions (N, condition_dim) to logits (N,)."""
-        return self.head(features, condition)
+        return self.head(features, normalize(condition, dim=1))
 
 
 def _bound(layer: nn.Linear) -> None:

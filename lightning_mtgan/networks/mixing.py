@@ -44,7 +44,8 @@ class GlobalNormalization(MixesSamples):
 
     def transformed(self, features: Tensor, gain: Tensor, bias: Tensor) -> Tensor:
         """(N, C) or (N, C, H, W), with gain and bias (1, C) or (N, C), to the same shape and type."""
-        if self.training and distributed.world_size() > 1:
+        is_lonely = features.numel() == features.shape[1]  # one value for each channel, which torch refuses
+        if self.training and (distributed.world_size() > 1 or is_lonely):
             return self._over_ranks(features, gain, bias)
         if len(gain) == 1:
             return self._alone(features, gain[0], bias[0])
@@ -80,7 +81,7 @@ class GlobalNormalization(MixesSamples):
 
     @torch.no_grad()
     def _remember(self, mean: Tensor, unbiased: Tensor) -> None:
-        # A step that is left out because of its numbers must not live on in the averages.
+        # What is not finite would live on in the averages, though the step is left out because of it.
         keep = (mean.isfinite() & unbiased.isfinite()).to(mean.dtype) * self.momentum
         self.running_mean.lerp_(mean.nan_to_num(0, 0, 0), keep)
         self.running_var.lerp_(unbiased.nan_to_num(0, 0, 0), keep)

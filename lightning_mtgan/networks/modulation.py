@@ -116,4 +116,4 @@ class ToImage(nn.Module):
         # So few channels come out that a weight for each image costs less than scaling all pixels.
         weight = self.weight * self.weight_scale * self.affine(style)[:, None]
         image = torch.bmm(weight, features.flatten(2)).unflatten(2, features.shape[2:])
-        return image + self.bias.to(image.dtype)[:, None, None]
+        return image.to(self.bias.dtype) + self.bias[:, None, None]  # images of all sizes are added up in all bits

@@ -69,8 +69,8 @@ class StyleGAN2Trunk(Trunk):
         max_channels: Upper limit of the channels.
         num_features: Length of the feature vector.
         block: From channels in and out to a layer that halves the image.
-        deviation_group: Images over which the deviation at the lowest resolution is taken; 0 for no
-            such channel, so that images are judged independently.
+        deviation_group: Images over which the deviation at the lowest resolution is taken, at most those of
+            a micro-batch; 0 for no such channel, so that images are judged independently.
     """
 
     def __init__(

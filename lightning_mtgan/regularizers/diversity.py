@@ -26,6 +26,8 @@ class ModeSeeking(GeneratorRegularizer):
 
     def __init__(self, eps: float = 1e-5, every: int = 1) -> None:
         super().__init__(every)
+        if not eps > 0:
+            raise UserError(f"ModeSeeking.eps is {eps}; it must be more than 0, such as 1e-5")
         self.eps = eps
 
     def loss(self, play: Play) -> Tensor:

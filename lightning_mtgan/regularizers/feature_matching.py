@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor
 
 from lightning_mtgan import distributed
@@ -20,5 +21,6 @@ class FeatureMatching(GeneratorRegularizer):
 
     def loss(self, play: Play) -> Tensor:
         """The squared distance of the means, the same on every rank."""
-        gap = play.real.features.detach().mean(0) - play.fake.features.mean(0)
+        kind = torch.promote_types(play.fake.features.dtype, torch.float32)  # the gap is small beside both
+        gap = play.real.features.detach().to(kind).mean(0) - play.fake.features.to(kind).mean(0)
         return (distributed.total(gap) / distributed.world_size()).square().sum()

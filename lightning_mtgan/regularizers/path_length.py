@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from lightning_mtgan import distributed
+from lightning_mtgan.errors import UserError
 from lightning_mtgan.regularizers.play import Play
 from lightning_mtgan.regularizers.regularizer import GeneratorRegularizer
 
@@ -22,6 +23,9 @@ class PathLength(GeneratorRegularizer):
     Args:
         decay: Share of the old average that one step keeps, in [0, 1).
         every: Played at every so many-th batch.
+
+    Raises:
+        UserError: If the decay is not in [0, 1).
     """
 
     name = "path_length"
@@ -31,6 +35,8 @@ class PathLength(GeneratorRegularizer):
 
     def __init__(self, decay: float = 0.99, every: int = 4) -> None:
         super().__init__(every)
+        if not 0 <= decay < 1:
+            raise UserError(f"PathLength.decay is {decay}; it must be at least 0 and less than 1, such as 0.99")
         self.decay = decay
         self.register_buffer("mean_length", torch.zeros(()))
         self.register_buffer("sums", torch.zeros(2))
