@@ -9,6 +9,7 @@ from torch import Tensor
 from torch.nn.functional import adaptive_avg_pool2d
 
 from lightning_mtgan.errors import UserError
+from lightning_mtgan.networks import TaskEmbedding
 from lightning_mtgan.tasks import Task
 from lightning_mtgan.types import TaskKind, TaskSpec, is_known
 
@@ -27,6 +28,16 @@ def condition_numbers(targets: Mapping[str, Tensor], specs: Sequence[TaskSpec]) 
         index = index * spec.size + targets[spec.name]
         complete &= targets[spec.name] >= 0
     return index.where(complete, -1)
+
+
+def embedded(
+    embedding: TaskEmbedding | None, tasks: Mapping[str, Task], targets: Mapping[str, Tensor], like: Tensor
+) -> Tensor:
+    """The embedding of the targets, (N, condition_dim), computed in the type of ``like``; of length 0 without one."""
+    if embedding is None:
+        return like.new_zeros(len(like), 0)
+    codes = {name: task.code(targets[name]) for name, task in tasks.items()}
+    return embedding({name: c.to(like.dtype) if c.is_floating_point() else c for name, c in codes.items()})
 
 
 def draw_conditions(

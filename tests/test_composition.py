@@ -145,6 +145,7 @@ class Combination:
     clean_tasks: bool
     packing: int
     generator_every: int
+    precision: str
 
     @classmethod
     def drawn(cls, rng: random.Random) -> Combination:
@@ -160,6 +161,7 @@ class Combination:
             rng.random() < 0.5,
             rng.choice((1, 1, 1, 2)),
             rng.choice((1, 1, 2)),
+            rng.choice(("32-true", "32-true", "bf16-mixed")),
         )
 
     @property
@@ -200,6 +202,7 @@ class Combination:
         }
         plain = {"red": None, "green": None, "blue": None}
         return {
+            "trainer": {"precision": self.precision},
             "data": {"init_args": {"tasks": list(self.tasks), "batch_size": 8, "num_images": 640}},
             "model": {
                 "game": {"init_args": game},
@@ -214,7 +217,7 @@ class Combination:
 
 def combinations() -> tuple[list[Combination], list[Combination]]:
     """Valid ones, and of each reason some that are refused."""
-    rng = random.Random(6)
+    rng = random.Random(7)
     valid: list[Combination] = []
     invalid: dict[str, list[Combination]] = {reason: [] for reason in REASONS}
     while len(valid) < NUM_VALID or any(len(some) < NUM_INVALID for some in invalid.values()):

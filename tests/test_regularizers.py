@@ -334,11 +334,11 @@ def test_packs_are_judged_as_one() -> None:
     game = mtgan(packing=2, regularizers=[R1(), R2()], **parts)
     assert game.discriminator.trunk.from_image.in_channels == 6  # type: ignore[union-attr]
     given = batch(game)
-    seen = game.play(given, game.targets(given), False).real
+    seen = game.arena.play(given, game.targets(given), False).real
     assert seen.logits.shape == (4,)
     image = given["image"].clone()
     image[1] += 0.5  # the second image of the first pack
-    other = game.play({**given, "image": image}, game.targets(given), False).real
+    other = game.arena.play({**given, "image": image}, game.targets(given), False).real
     assert (seen.logits != other.logits).tolist() == [True, False, False, False]
     logits, _ = game.judge(
         {**given, "image": given["image"][:7], "targets": {k: v[:7] for k, v in given["targets"].items()}}
@@ -374,12 +374,12 @@ def test_a_generator_pleases_by_its_images_alone() -> None:
         player.requires_grad_(True)
     losses = game.phases()[-1].losses(batch(game)).losses
     given = batch(game)
-    image = game.play(given, game.targets(given), True).fake_image
+    image = game.arena.play(given, game.targets(given), True).fake_image
     found = torch.autograd.grad(losses["adversarial"], list(game.embedding.parameters()))  # type: ignore[union-attr]
     features = game.discriminator.trunk(image)
     targets = {name: value.detach() for name, value in game.targets(given).items()}
     with torch.no_grad():
-        told = game.condition(targets, image)
+        told = game.arena.condition(targets, image)
     wanted = torch.autograd.grad(-head(features, told).mean(), list(game.embedding.parameters()))  # type: ignore[union-attr]
     for one, other in zip(found, wanted, strict=True):
         assert torch.allclose(one, other, atol=1e-6)

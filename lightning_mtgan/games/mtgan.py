@@ -13,14 +13,14 @@ from torch import Tensor, nn
 from lightning_mtgan import vital_signs
 from lightning_mtgan.augment import Augmentation
 from lightning_mtgan.conditions import condition_numbers
-from lightning_mtgan.draws import Draws
 from lightning_mtgan.errors import UserError
+from lightning_mtgan.games.arena import Arena
 from lightning_mtgan.games.discriminator import Discriminator
 from lightning_mtgan.games.fitting import require_fitting
 from lightning_mtgan.games.game import Game, Phase
 from lightning_mtgan.losses import AdversarialLoss
-from lightning_mtgan.networks import AdversarialHead, Generator, TaskEmbedding, Trunk, mixes_samples
-from lightning_mtgan.regularizers import Pass, Play, Regularizer, Seen
+from lightning_mtgan.networks import AdversarialHead, Generator, TaskEmbedding, Trunk
+from lightning_mtgan.regularizers import Play, Regularizer
 from lightning_mtgan.supervision import Supervision
 from lightning_mtgan.tasks import Constraint, Task
 from lightning_mtgan.types import Batch, DataSpec, TaskSpec, Terms
@@ -84,14 +84,15 @@ class MTGAN(Game):
             raise UserError(f"model.game.packing is {packing}; use 1 for none, or 2 to 4")
         self.adversarial = adversarial
         self.regularizers = nn.ModuleList(regularizers)
-        self.augmentation, self.clean_tasks, self.generator_every = augmentation, clean_tasks, generator_every
+        self.augmentation, self.generator_every = augmentation, generator_every
         self.constraints = {name: task for name, task in self.tasks.items() if isinstance(task, Constraint)}
         headed = {name: task for name, task in self.tasks.items() if name not in self.constraints}
 
         code_sizes = {name: task.code_size for name, task in self.tasks.items()}
         table = embedding(spec.tasks, code_sizes) if embedding is not None and spec.tasks else None
         condition_dim = table.dim if table is not None else 0
-        player_g = nn.ModuleDict({"network": generator(spec, condition_dim)})
+        network = generator(spec, condition_dim)
+        player_g = nn.ModuleDict({"network": network})
         network_trunk = trunk(replace(spec, num_channels=spec.num_channels * packing))
         discriminator = Discriminator(
             network_trunk,
@@ -115,25 +116,23 @@ class MTGAN(Game):
         elif table is not None:
             {"generator": player_g, "discriminator": player_d}[embedding_owner]["embedding"] = table
         self.players["generator"] = player_g
-        self._mixes = mixes_samples(network_trunk)
-        self._embedding_player = embedding_owner if table is not None else None
+        is_told_constants = embedding_owner == "generator"
+        self.arena = Arena(self.tasks, network, discriminator, table, is_told_constants, augmentation, clean_tasks)
 
     @property
     def generator(self) -> Generator:
         """The generator's network."""
-        return self.players["generator"]["network"]  # type: ignore[index,return-value]
+        return self.arena.generator
 
     @property
     def discriminator(self) -> Discriminator:
         """The discriminator's network."""
-        return self.players["discriminator"]["network"]  # type: ignore[index,return-value]
+        return self.arena.discriminator
 
     @property
     def embedding(self) -> TaskEmbedding | None:
         """The embedding that both players read, or None."""
-        if self._embedding_player is None:
-            return None
-        return self.players[self._embedding_player]["embedding"]  # type: ignore[index,return-value]
+        return self.arena.embedding
 
     def phases(self) -> Sequence[Phase]:
         """Discriminator, shared embedding, generator, each player's followed by its lazy regularisers."""
@@ -175,40 +174,17 @@ class MTGAN(Game):
         """
         return {name: task.target(batch) for name, task in self.tasks.items()}
 
-    def condition(self, targets: Mapping[str, Tensor], like: Tensor) -> Tensor:
-        """The embedding of the targets, (N, condition_dim), in the type of ``like``."""
-        if self.embedding is None:
-            return like.new_zeros(len(like), 0)
-        codes = {name: task.code(targets[name]) for name, task in self.tasks.items()}
-        return self.embedding({name: c.to(like.dtype) if c.is_floating_point() else c for name, c in codes.items()})
-
-    def play(self, batch: Batch, targets: Mapping[str, Tensor], moves_generator: bool) -> Play:
-        """A turn in which nothing has been played yet."""
-        draws, real = batch["draws"], batch["image"]
-
-        def generate(latent: Tensor) -> Tensor:
-            return self.generator(latent, self.condition(targets, latent)).to(real.dtype)
-
-        def style(latent: Tensor) -> Tensor:
-            return self.generator.style(latent, self.condition(targets, latent))
-
-        def judge(image: Tensor, kind: str, track: bool) -> Seen:
-            return self._see({kind: image}, targets, draws, track)[0]
-
-        latent = draws.normal("latent", len(real), self.generator.latent_dim)
-        return Play(draws, real, latent, generate, style, self.generator.render, judge, moves_generator)
-
     def discriminator_losses(self, batch: Batch) -> Terms:
         """L_adv, the tasks' losses, and the regularisers of this player that are played every time."""
         targets, draws = self.targets(batch), batch["draws"]
-        play = self.play(batch, targets, moves_generator=False)
+        play = self.arena.play(batch, targets, moves_generator=False)
         now = [one for one in self._regularizers("discriminator") if one.every == 1]
         kinds = {kind for one in now for kind in one.differentiates}
-        play.real, play.fake = self._see_both(play, targets, kinds)
+        play.real, play.fake = self.arena.see_both(play, targets, kinds)
         real, fake = play.real.logits, play.fake.logits
         losses = {"adversarial": self.adversarial.discriminator(real, fake)}
         if self.discriminator.supervision is not None:
-            features = self._task_features(play, "real"), self._task_features(play, "fake")
+            features = self.arena.task_features(play, "real"), self.arena.task_features(play, "fake")
             losses |= self.discriminator.supervision.discriminator_losses(*features, targets, targets)
         losses |= {one.name: one.loss(play) for one in now}
         if self.augmentation is not None:
@@ -216,44 +192,6 @@ class MTGAN(Game):
             self.augmentation.hear(signs.repeat_interleave(self.discriminator.packing), draws)  # of images, not packs
         pivot = play.real.source.features if play.real.source is play.fake.source else None
         return Terms(losses, pivot, self._observed(play, targets))
-
-    def _see_both(self, play: Play, targets: Mapping[str, Tensor], kinds: set[str]) -> tuple[Seen, Seen]:
-        """Real and generated images of a turn, of which some kinds will be differentiated."""
-        images = {"real": play.real_image, "fake": play.fake_image}
-        if torch.is_autocast_enabled(play.real_image.device.type):
-            kinds = set()  # penalties have passes of their own then, in full precision
-        # Where a layer mixes samples, real and generated images must not be mixed with each other; and to
-        # differentiate by one kind alone costs half in a pass without the other.
-        if self._mixes or len(kinds) == 1:
-            real, fake = (self._see({kind: images[kind]}, targets, play.draws, kind in kinds)[0] for kind in images)
-        else:
-            real, fake = self._see(images, targets, play.draws, bool(kinds))
-        return real, fake
-
-    def _see(
-        self, images: Mapping[str, Tensor], targets: Mapping[str, Tensor], draws: Draws, track: bool
-    ) -> list[Seen]:
-        """One pass of some kinds of images, all for the same targets; a Seen of each kind."""
-        packs = [self.discriminator.packed(image) for image in images.values()]
-        pack = packs[0] if len(packs) == 1 else torch.cat(packs)
-        if track:
-            pack = pack.detach().requires_grad_()
-        shown = pack
-        if self.augmentation is not None:
-            changed = [
-                self.augmentation(self.discriminator.unpacked(part), draws, kind)
-                for kind, part in zip(images, pack.chunk(len(packs)), strict=True)
-            ]
-            shown = torch.cat([self.discriminator.packed(image) for image in changed])
-        source = Pass(pack, *self._judge(shown, targets, len(packs)))
-        size = len(packs[0])
-        return [Seen(source, slice(size * number, size * (number + 1))) for number in range(len(packs))]
-
-    def _task_features(self, play: Play, kind: Literal["real", "fake"]) -> Tensor:
-        """What the task heads read: features of images as they are, or as they were judged."""
-        if self.augmentation is None or not self.clean_tasks:
-            return (play.real if kind == "real" else play.fake).features
-        return self.discriminator.trunk(play.real_image if kind == "real" else play.fake_image)
 
     def _observed(self, play: Play, targets: Mapping[str, Tensor]) -> dict[str, Tensor]:
         if play.draws.step % vital_signs.EVERY:
@@ -273,23 +211,23 @@ class MTGAN(Game):
 
     def lazy_losses(self, regularizer: Regularizer, batch: Batch) -> Terms:
         """One regulariser alone, times the interval at which it is played."""
-        play = self.play(batch, self.targets(batch), moves_generator=regularizer.player == "generator")
+        play = self.arena.play(batch, self.targets(batch), moves_generator=regularizer.player == "generator")
         return Terms({regularizer.name: regularizer.loss(play) * regularizer.every})
 
     def shared_losses(self, batch: Batch) -> Terms:
         """The tasks' losses of generated images, for an embedding that neither player owns."""
         targets = self.targets(batch)
-        play = self.play(batch, targets, moves_generator=True)
+        play = self.arena.play(batch, targets, moves_generator=True)
         return Terms(self._task_losses(play, targets), pivot=play.fake_image)
 
     def generator_losses(self, batch: Batch) -> Terms:
         """L_adv, the tasks' losses of generated images, and the generator's regularisers."""
         targets = self.targets(batch)
-        play = self.play(batch, targets, moves_generator=True)
+        play = self.arena.play(batch, targets, moves_generator=True)
         now = [one for one in self._regularizers("generator") if one.every == 1]
         real_logits = None
         if self.adversarial.compares_with_real or any(one.reads_real for one in now):
-            play.real, play.fake = self._see_both(play, targets, set())
+            play.real, play.fake = self.arena.see_both(play, targets, set())
             real_logits = play.real.logits
         losses = {"adversarial": self.adversarial.generator(real_logits, play.fake.logits)}
         if self.embedding is not None:
@@ -312,27 +250,17 @@ class MTGAN(Game):
         discriminator, num_images = self.discriminator, len(batch["image"])
         rows = torch.arange(num_images + -num_images % discriminator.packing) % num_images  # packs must be full
         image = discriminator.packed(batch["image"][rows]) if discriminator.packing > 1 else batch["image"]
-        features, logits = self._judge(image, self.targets(batch), 1)
+        features, logits = self.arena.judge(image, self.targets(batch), 1)
         supervision = discriminator.supervision
         predictions = supervision.predictions(features) if supervision is not None else {}
         return logits.repeat_interleave(discriminator.packing)[:num_images], predictions
-
-    def _judge(self, pack: Tensor, targets: Mapping[str, Tensor], kinds: int) -> tuple[Tensor, Tensor]:
-        """Features and logits of ``kinds`` kinds of images, one after the other, for the same targets."""
-        features = self.discriminator.trunk(pack)
-        condition = self.condition(targets, pack[: len(pack) // kinds])
-        if self._embedding_player == "generator":
-            condition = condition.detach()  # it must please by its images, not by what the discriminator is told
-        with torch.autocast(pack.device.type, enabled=False):  # a loss of differences needs all bits of its logits
-            logits = self.discriminator.adversarial(features.to(pack.dtype), condition.repeat(kinds, 1))
-        return features, logits
 
     def _task_losses(self, play: Play, targets: Mapping[str, Tensor]) -> dict[str, Tensor]:
         supervision, fake = self.discriminator.supervision, play.fake_image
         losses = {name: task.image_loss(fake, targets[name]) for name, task in self.constraints.items()}
         if supervision is None:
             return losses
-        return supervision.generator_losses(self._task_features(play, "fake"), targets) | losses
+        return supervision.generator_losses(self.arena.task_features(play, "fake"), targets) | losses
 
     def sample(
         self,
@@ -347,4 +275,4 @@ class MTGAN(Game):
         targets = self.draw_conditions(num_images, generator, condition)
         latent = torch.randn(num_images, self.generator.latent_dim, generator=generator, device=self.device)
         latent = latent.to(next(self.generator.parameters()).dtype)
-        return self.generator(latent, self.condition(targets, latent))
+        return self.generator(latent, self.arena.condition(targets, latent))

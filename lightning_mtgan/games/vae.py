@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 import torch
 from torch import Tensor, nn
 
+from lightning_mtgan.conditions import embedded
 from lightning_mtgan.games.game import Game, Phase
 from lightning_mtgan.networks import Generator, TaskEmbedding, Trunk
 from lightning_mtgan.types import Batch, DataSpec, TaskSpec, Terms
@@ -62,10 +63,7 @@ class VAE(Game):
 
     def condition(self, targets: Mapping[str, Tensor], like: Tensor) -> Tensor:
         """The embedding of the targets, (N, condition_dim), in the type of ``like``."""
-        if self.embedding is None:
-            return like.new_zeros(len(like), 0)
-        codes = {name: task.code(targets[name]) for name, task in self.tasks.items()}
-        return self.embedding({name: c.to(like.dtype) if c.is_floating_point() else c for name, c in codes.items()})
+        return embedded(self.embedding, self.tasks, targets, like)
 
     def encode(self, image: Tensor, condition: Tensor) -> tuple[Tensor, Tensor]:
         """Images and conditions to means and logarithms of variances of their latents, (N, latent_dim) each."""
