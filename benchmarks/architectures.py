@@ -6,7 +6,7 @@ stacks of three digits, 8 x 8 pixels. Losses, penalties and learning rates are e
 file says; widths are chosen for a laptop, not equal. "FID at first" is that of the same run after one step. Rows are
 appended as they finish; a second call goes on where the first one stopped. Speed at 32 pixels: benchmarks/sngan.py.
 
-    python benchmarks/architectures.py            # everything: about 35 minutes on 2 cores
+    python benchmarks/architectures.py            # everything: about 40 minutes on 2 cores
     python benchmarks/architectures.py --table    # only print what is there
 """
 
@@ -105,7 +105,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2], help="the first one screens all")
     parser.add_argument("--best", type=int, default=3, help="architectures that get all seeds")
-    parser.add_argument("--seconds", type=int, default=150, help="of training")
+    parser.add_argument("--seconds", type=int, default=300, help="of training")
     parser.add_argument("--parallel", type=int, default=2, help="trainings at once, one thread each")
     parser.add_argument("--output", type=Path, default=ROOT / "runs" / "benchmarks" / "architectures.jsonl")
     parser.add_argument("--table", action="store_true", help="only print the table of what is there")
