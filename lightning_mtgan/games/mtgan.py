@@ -18,6 +18,7 @@ from lightning_mtgan.games.arena import Arena
 from lightning_mtgan.games.discriminator import Discriminator
 from lightning_mtgan.games.fitting import require_fitting
 from lightning_mtgan.games.game import Game, Phase
+from lightning_mtgan.games.sampling import sample
 from lightning_mtgan.losses import AdversarialLoss
 from lightning_mtgan.networks import AdversarialHead, Generator, TaskEmbedding, Trunk
 from lightning_mtgan.regularizers import Play, Regularizer
@@ -269,10 +270,4 @@ class MTGAN(Game):
         generator: torch.Generator | None = None,
     ) -> Tensor:
         """Images (num_images, C, H, W) in [-1, 1] that show the condition."""
-        if generator is None:
-            generator = torch.Generator(self.device)
-            generator.seed()
-        targets = self.draw_conditions(num_images, generator, condition)
-        latent = torch.randn(num_images, self.generator.latent_dim, generator=generator, device=self.device)
-        latent = latent.to(next(self.generator.parameters()).dtype)
-        return self.generator(latent, self.arena.condition(targets, latent))
+        return sample(self, self.generator, self.embedding, num_images, condition, generator)

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from lightning_mtgan.conditions import embedded
 from lightning_mtgan.games.game import Game, Phase
+from lightning_mtgan.games.sampling import sample
 from lightning_mtgan.networks import Generator, TaskEmbedding, Trunk
 from lightning_mtgan.types import Batch, DataSpec, TaskSpec, Terms
 
@@ -88,10 +89,4 @@ class VAE(Game):
         generator: torch.Generator | None = None,
     ) -> Tensor:
         """Decoded draws from the standard normal, (num_images, C, H, W) in [-1, 1]."""
-        if generator is None:
-            generator = torch.Generator(self.device)
-            generator.seed()
-        targets = self.draw_conditions(num_images, generator, condition)
-        latent = torch.randn(num_images, self.decoder.latent_dim, generator=generator, device=self.device)
-        latent = latent.to(next(self.decoder.parameters()).dtype)
-        return self.decoder(latent, self.condition(targets, latent))
+        return sample(self, self.decoder, self.embedding, num_images, condition, generator)
