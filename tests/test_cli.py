@@ -15,7 +15,7 @@ from tests.conftest import CONFIGS, SMALL, Train, arguments_of
 
 BAD = {
     "misspelt key": (["--trainer.max_step=3"], "key trainer.max_step is unknown, did you mean trainer.max_steps?"),
-    "misspelt key inside a class": (["--model.game.generator_evry=3"], "did you mean model.game.generator_every?"),
+    "misspelt key inside a class": (["--model.game.embeding_owner=shared"], "did you mean model.game.embedding_owner?"),
     "misspelt dictionary": (
         ["--model.max_gradient_norm.generator=1.0"],
         "key model.max_gradient_norm.generator is unknown, did you mean model.max_gradient_norms?",

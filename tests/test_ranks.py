@@ -49,7 +49,7 @@ VARIANTS = {
         "--model.optimizers.generator.fused=false",
     ],
     "everything that remembers or is drawn": [
-        f"--model.game.trunk={json.dumps({'class_path': f'{NETWORKS}.SNGANTrunk'})}",
+        f"--model.game.trunk={json.dumps({'class_path': f'{NETWORKS}.SNGANTrunk', 'init_args': {'width': 8}})}",
         f"--model.game.adversarial_head={NETWORKS}.SpectralProjectionHead",
         "--model.game.adversarial=lightning_mtgan.losses.Hinge",
         f"--model.game.regularizers={json.dumps(REMEMBERING)}",
