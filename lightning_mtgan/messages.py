@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import errno
 import re
+import sys
 from collections.abc import Sequence
 
 from lightning_mtgan.errors import UserError
@@ -46,6 +47,9 @@ def parser_sentence(report: str, known_keys: Sequence[str]) -> str:
         name = next(group for group in unknown.groups() if group).split("=")[0]
         key = ".".join([*keys, name]) if unknown.group(3) else name
         return f"key {key} is unknown{_suggestion(key, known_keys)} (`python train.py --help` lists all keys)"
+    missing = re.search(r"module '([\w.]+)' has no attribute '(\w+)'", text)
+    if missing:
+        return f"key {'.'.join(keys)}: {missing[1]} has no `{missing[2]}`{_similar_name(*missing.groups())}"
     detail = _expectation(text)
     key = ".".join(keys)
     return f"key {key}: {detail}" if key and key not in detail else detail
@@ -82,6 +86,14 @@ def _expectation(text: str) -> str:
         chosen += f". Got value: {given.group(1)}" if given else ""
     chosen = re.sub(r"\. Got value: Namespace\(.*$", "", chosen)
     return " ".join(re.sub(r"\.? Got value: ", ", but the value is ", chosen).replace("Expected", "expected").split())
+
+
+def _similar_name(module: str, name: str) -> str:
+    """A class or module that may have been meant."""
+    names = [one for one in dir(sys.modules.get(module)) if not one.startswith("_")]
+    prefixed = [one for one in names if one.lower().startswith(name.lower())]
+    close = prefixed or difflib.get_close_matches(name, names, n=1, cutoff=0.6)
+    return f", did you mean {module}.{close[0]}?" if close else "; give the full name of a class"
 
 
 def _suggestion(key: str, known_keys: Sequence[str]) -> str:

@@ -16,6 +16,14 @@ from tests.conftest import CONFIGS, SMALL, Train, arguments_of
 BAD = {
     "misspelt key": (["--trainer.max_step=3"], "key trainer.max_step is unknown, did you mean trainer.max_steps?"),
     "misspelt key inside a class": (["--model.game.embeding_owner=shared"], "did you mean model.game.embedding_owner?"),
+    "misspelt class": (
+        ["--model.game.adversarial=lightning_mtgan.losses.Hing"],
+        "key model.game.adversarial: lightning_mtgan.losses has no `Hing`, did you mean lightning_mtgan.losses.Hinge?",
+    ),
+    "misspelt class in a list": (
+        ["--model.game.regularizers=[lightning_mtgan.regularizers.LeCan]"],
+        "lightning_mtgan.regularizers has no `LeCan`, did you mean lightning_mtgan.regularizers.LeCam?",
+    ),
     "misspelt dictionary": (
         ["--model.max_gradient_norm.generator=1.0"],
         "key model.max_gradient_norm.generator is unknown, did you mean model.max_gradient_norms?",
