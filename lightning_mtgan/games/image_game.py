@@ -1,0 +1,41 @@
+"""What all Games share whose generator takes images."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+
+import torch
+from torch import Tensor
+
+from lightning_mtgan.corruptions import Corruption, Damaged
+from lightning_mtgan.games.game import Game
+
+
+class ImageGame(Game, ABC):
+    """A Game whose generator restores images: it has nothing to make an image of without one."""
+
+    corruptions: Mapping[str, Corruption]
+    """What can be restored, by name."""
+
+    @abstractmethod
+    def restore(self, damaged: Damaged, corruptions: Sequence[str]) -> Tensor:
+        """Damaged images restored: (N, C, H, W) in [-1, 1], of any H and W; what is known stays as it is.
+
+        Args:
+            damaged: What is left of the images, (N, C, H, W) in [-1, 1].
+            corruptions: The name of what happened to each of them, N names.
+        """
+
+    def sample(
+        self,
+        num_images: int,
+        condition: Mapping[str, Tensor] | None = None,
+        generator: torch.Generator | None = None,
+    ) -> Tensor:
+        """Not without images.
+
+        Raises:
+            TypeError: Always.
+        """
+        raise TypeError(f"{type(self).__name__} takes images; use restore")
