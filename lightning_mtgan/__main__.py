@@ -17,17 +17,17 @@ if __name__ == "__main__" and signal.getsignal(signal.SIGINT) is signal.default_
 import torch
 from lightning.pytorch import LightningDataModule
 
-from lightning_mtgan import checkpoint, workspace
+from lightning_mtgan import checkpoint, restoring, workspace
 from lightning_mtgan.callbacks.summary import print_figures, write_json
 from lightning_mtgan.cli import DataCommand, build
 from lightning_mtgan.conditions import parse_conditions
-from lightning_mtgan.data import ImageDataModule, ImageFolder
+from lightning_mtgan.data import FewLabels, ImageDataModule, ImageFolder
 from lightning_mtgan.data.streams import write_stream
 from lightning_mtgan.data.summary import print_summary
 from lightning_mtgan.draws import seed_of
 from lightning_mtgan.errors import RunFailed, UserError
-from lightning_mtgan.evaluation import Evaluator, Extractor, Jury, Measurement, Protocol
-from lightning_mtgan.games import Game
+from lightning_mtgan.evaluation import Evaluator, Extractor, Jury, Measurement, Protocol, Similarity
+from lightning_mtgan.games import Game, ImageGame
 from lightning_mtgan.page import write_page
 from lightning_mtgan.pictures import beside_its_channels, beside_its_maps, labelled, save, sheet, to_picture
 from lightning_mtgan.relations import command as related
@@ -50,10 +50,23 @@ class _Parser(argparse.ArgumentParser):
 
 
 def generate(arguments: argparse.Namespace) -> None:
-    """Write images, a contact sheet, and what each image was asked to show."""
+    """Write images, a contact sheet, and what each image was asked to show; or restore a folder of images."""
     if arguments.num_images < 1:
         raise UserError(f"--num_images is {arguments.num_images}; it must be at least 1")
     game = _game(arguments)
+    if isinstance(game, ImageGame):
+        if arguments.images is None:
+            raise UserError("--images is missing: this generator restores images; name a folder of them")
+        if arguments.condition:
+            raise UserError(
+                f"--condition {arguments.condition[0]}: this generator restores what an image shows; leave it"
+            )
+        restoring.chosen(game, arguments.restore)
+        restoring.images_of(arguments.images)
+        restoring.restore_folder(game, arguments.images, arguments.restore, _writable_folder(arguments.output))
+        return
+    if arguments.images is not None or arguments.restore is not None:
+        raise UserError("--images and --restore are for generators that take images; this one makes them of noise")
     given = parse_conditions(game.tasks, arguments.condition, arguments.num_images)
     folder = _writable_folder(arguments.output)
     generator = torch.Generator(game.device).manual_seed(seed_of(arguments.seed, "generate"))
@@ -99,11 +112,14 @@ def evaluate(arguments: argparse.Namespace) -> None:
         raise UserError(f"--output {output} is a folder; name a JSON file in it")
     _writable_folder(output.parent)
     cache = config["fidelity"].get("cache")
-    measurement = Measurement(jury, data, game, Path(cache) if cache is not None else None)
+    given = config["fidelity"].get("similarity")
+    similarity = build(Similarity, given) if given is not None else None
+    measurement = Measurement(jury, data, game, Path(cache) if cache is not None else None, similarity)
     seed = seed_of("fidelity", protocol.seed)
     fake, (real, known) = measurement.generate(protocol, seed), measurement.real_images(protocol)
     opinions = measurement.opinions(_game(arguments, averaged=False), protocol, seed)
-    measured = measurement.figures(fake, real, known, opinions, protocol)
+    restorations = measurement.restorations(protocol, seed)
+    measured = measurement.figures(fake, real, known, opinions, protocol, restorations)
     assert measured is not None
     figures, facts = measured
     write_json(output, {"figures": figures, "protocol": facts, "run": {"checkpoint": str(path)}})
@@ -172,7 +188,7 @@ def _data(content: Mapping[str, Any]) -> Any:
     config = content[checkpoint.KEY]["config"]
     of_run = {**config["data"], "init_args": {**config["data"].get("init_args", {}), "seed": config["seed"]}}
     data = build(LightningDataModule, of_run)
-    if isinstance(data, ImageFolder) and (state := content.get(type(data).__qualname__)):
+    if isinstance(data, FewLabels | ImageFolder) and (state := content.get(type(data).__qualname__)):
         data.load_state_dict(state)
     return data
 
@@ -214,6 +230,8 @@ def _parser() -> argparse.ArgumentParser:
         metavar="TASK=VALUE",
         help="what to show, for example red=3; may be repeated; other tasks are drawn at random",
     )
+    sub.add_argument("--images", type=Path, help="folder of images to restore, for generators that take images")
+    sub.add_argument("--restore", metavar="TASK", help="what is to be done to them, for example denoising")
     sub.add_argument("--seed", type=int, default=0)
     sub.add_argument("--show_channels", action="store_true", help="sheet: red, green and blue beside each image")
     sub = command("evaluate", evaluate)

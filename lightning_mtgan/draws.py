@@ -53,6 +53,10 @@ class Draws:
         """The draws for one micro-batch of several."""
         return replace(self, part=part, parts=parts)
 
+    def on_host(self) -> Draws:
+        """The same draws made on the CPU, for what Python must know without waiting for the device."""
+        return replace(self, device="cpu")
+
     def seed_of(self, purpose: str) -> int:
         """The seed that belongs to (seed, step, phase, purpose)."""
         return seed_of(self.seed, self.step, self.phase, purpose)

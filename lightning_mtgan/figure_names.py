@@ -71,6 +71,27 @@ FIDELITY = {
         beside="modes_kl_floor",
     ),
 }
+RESTORATIONS = {
+    "psnr": Figure(
+        "Peak signal-to-noise ratio (PSNR) in dB",
+        "of held-out images that were damaged and restored",
+        HIGHER,
+        short="PSNR",
+        each="corruption",
+    ),
+    "psnr_input": Figure("PSNR of the damaged images in dB", "before they are restored", each="corruption"),
+    "psnr_gain": Figure(
+        "Gain in PSNR in dB", "of restored over damaged images", HIGHER, short="Gain in PSNR", each="corruption"
+    ),
+    "ssim": Figure("Structural similarity (SSIM)", "of restored images to the truth", HIGHER, each="corruption"),
+    "lpips": Figure("Perceptual distance (LPIPS)", "of restored images from the truth", LOWER, each="corruption"),
+    "colour_error": Figure(
+        "Error of colour", "distance of restored images in Lab's a, b plane", LOWER, each="corruption"
+    ),
+    "colour_error_input": Figure(
+        "Error of colour of the damaged images", "before they are restored", each="corruption"
+    ),
+}
 COPIES = {
     "diversity": Figure(
         "Diversity", "spread of images asked for the same; 1 as in the data, 0 if the latent has no effect"
@@ -146,7 +167,7 @@ FACTS = {
     "seconds": Figure("Training time in seconds", "over all starts of the run"),
     "peak_memory_mib": Figure("Peak memory in MiB"),
 }
-FIGURES: Mapping[str, Figure] = FIDELITY | COPIES | SIGNALS | CONFLICTS | TASKS | FACTS
+FIGURES: Mapping[str, Figure] = FIDELITY | RESTORATIONS | COPIES | SIGNALS | CONFLICTS | TASKS | FACTS
 LOSS_NAMES = {"r1": "R1 penalty", "r2": "R2 penalty", "margin": "margin of the logits"}
 """Losses whose names are no words."""
 _LOSS = re.compile(r"loss/([^/]+)/(.+)", re.DOTALL)

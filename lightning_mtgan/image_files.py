@@ -145,6 +145,33 @@ def decode(file: IO[bytes], format_: Format) -> np.ndarray:
     return np.ascontiguousarray(square.transpose(2, 0, 1))
 
 
+def decode_whole(file: IO[bytes], channels: int) -> tuple[np.ndarray, np.ndarray]:
+    """An image file in its own size: pixels uint8 (channels, H, W), and which of them are opaque, bool (H, W).
+
+    Pixels that are transparent, or more so than not, are mid-grey; everything else is as in ``decode``.
+
+    Raises:
+        CannotDecode: If it cannot be decoded.
+    """
+    with _open(file) as image:
+        try:
+            image.load()
+            with contextlib.suppress(*BROKEN):
+                ImageOps.exif_transpose(image, in_place=True)
+            has_alpha = image.mode in ("LA", "La", "PA", "RGBA", "RGBa") or "transparency" in image.info
+            opaque = np.asarray(image.convert("RGBA"))[..., 3] >= 128 if has_alpha else np.ones(image.size[::-1], bool)
+            plain = _plain(image, (128, 128, 128))
+            if plain.mode == "F":
+                plain = Image.fromarray(np.asarray(plain).round().clip(0, 255).astype(np.uint8))
+            if plain.mode == "LAB":
+                plain = plain.convert("RGB")
+            pixels = np.asarray(plain.convert("L" if channels == 1 else "RGB"))
+        except BROKEN as error:
+            raise CannotDecode(_reason(error)) from error
+    pixels = np.where(opaque if pixels.ndim == 2 else opaque[..., None], pixels, np.uint8(128))
+    return np.ascontiguousarray(pixels[None] if pixels.ndim == 2 else pixels.transpose(2, 0, 1)), opaque
+
+
 def _open(file: IO[bytes]) -> Image.Image:
     try:
         return Image.open(file, formats=FORMATS)

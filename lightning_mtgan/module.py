@@ -150,6 +150,8 @@ class MultiTaskGAN(lightning.LightningModule):
         check_precision(self.trainer.precision)
         refuse_inexact_layers(self.game, distributed.world_size())
         self._refuse_parts()
+        for line in self.game.remarks():
+            self.print(line)
         if self.compiler is not None:
             self.print(compile_what_may_be(self.game, self.compiler))
         if isinstance(wrapped := self.trainer.strategy.model, DistributedDataParallel):

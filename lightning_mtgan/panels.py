@@ -21,6 +21,7 @@ X_AXIS = "kimg"
 Kind = Literal["curve", "bars", "images", "alerts", "facts", "code", "artifact"]
 
 _CLASSES, _NUMBERS = "tasks with classes or attributes", "tasks that ask for numbers"
+_RESTORES = "a Game that takes images"
 _CLASSES_SEEN = "classification tasks that an evaluator sees"
 _LOSSES = "a phase with at least two losses"
 _HELD_OUT = "data with a held-out split"
@@ -94,6 +95,11 @@ PANELS: tuple[Panel, ...] = (
     _curve("Tasks", "head_accuracy", when=_CLASSES),
     _curve("Tasks", "head_error", when=_NUMBERS),
     _curve("Tasks", "head_calibration", when=_CLASSES),
+    _curve("Restorations", "psnr", "psnr_input", title="PSNR", when=_RESTORES),
+    _curve("Restorations", "psnr_gain", when=_RESTORES),
+    _curve("Restorations", "ssim", when=_RESTORES),
+    _curve("Restorations", "lpips", when=f"{_RESTORES}, fidelity.similarity"),
+    _curve("Restorations", "colour_error", "colour_error_input", title="Error of colour", when=_RESTORES),
     Panel(
         "Classes", "By class", "bars", ("classes/[^/]+/.+",), "the newest figures of all classes of a task", _CLASSES
     ),

@@ -23,7 +23,7 @@ torch.set_num_threads(1)  # these networks are too small to share, and a shared 
 
 ROOT = Path(__file__).resolve().parents[1]
 CONFIGS = sorted((ROOT / "conf").glob("*.yaml"))
-PROTOCOL = '{"num_images": 600, "num_neighbour_images": 100, "kid_subsets": 2}'
+PROTOCOL = '{"num_images": 600, "num_neighbour_images": 100, "kid_subsets": 2, "num_restored_images": 10}'
 CACHE = tempfile.mkdtemp(prefix="references")
 atexit.register(shutil.rmtree, CACHE, ignore_errors=True)
 SMALL = [
@@ -56,6 +56,7 @@ Train = Callable[..., Path]
 def arguments_of(config: Path) -> list[str]:
     more = {
         "images": lambda: [f"--data.root={own_images()}", f"--data.cache={CACHE}"],
+        "mts4gan": lambda: ["--data.image_size=16", "--data.batch_size=16"],
         "shapes": lambda: ["--data.image_size=16", "--data.batch_size=16"],
     }.get(config.stem, list)()
     return more if config.stem == "default" else [f"--config={config}", *more]

@@ -20,6 +20,13 @@ from lightning_mtgan.losses import Hinge, NonSaturating, RelativisticPairing
 from lightning_mtgan.networks import ConvGenerator, ConvTrunk, ProjectionHead, TaskEmbedding, UnconditionalHead
 from lightning_mtgan.pictures import beside_its_channels
 from lightning_mtgan.regularizers import R1, R2
+from lightning_mtgan.self_supervision import (
+    Jigsaw,
+    LabelAugmented,
+    Rotations,
+    SelfSupervision,
+    TransformationPrediction,
+)
 from lightning_mtgan.supervision import AuxiliaryHeads, ContrastiveHeads, TwinHeads
 from lightning_mtgan.types import Batch, DataSpec, TaskKind, TaskSpec
 
@@ -39,6 +46,14 @@ def mtgan(**changes: object) -> MTGAN:
     }
     torch.manual_seed(0)
     return MTGAN(**{**parts, **changes})  # type: ignore[arg-type]
+
+
+def rotation(spec: DataSpec, num_features: int) -> SelfSupervision:
+    return TransformationPrediction(spec, num_features, Rotations())
+
+
+def jigsaw(spec: DataSpec, num_features: int) -> SelfSupervision:
+    return LabelAugmented(spec, num_features, Jigsaw())
 
 
 MASKS = torch.randint(256, (8, 1, 8, 8), dtype=torch.int16, generator=torch.Generator().manual_seed(0))
@@ -65,6 +80,7 @@ GAMES: dict[str, Callable[[], Game]] = {
         lambda spec: ConvTrunk(spec, width=8, num_features=16),
         lambda tasks, sizes: TaskEmbedding(tasks, sizes, 4),
     ),
+    "self-supervised": lambda: mtgan(self_supervision=[rotation, jigsaw]),
     "every fifth batch": lambda: mtgan(generator_every=5),
     "no tasks": lambda: mtgan(spec=DataSpec(8, 3), adversarial_head=UnconditionalHead),
 }
@@ -168,7 +184,15 @@ def test_the_condition_reaches_the_image() -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["default", "contrastive heads", "hinge, twin heads", "shared embedding", "missing labels and maps"]
+    "name",
+    [
+        "default",
+        "contrastive heads",
+        "hinge, twin heads",
+        "shared embedding",
+        "missing labels and maps",
+        "self-supervised",
+    ],
 )
 def test_a_step_never_asks_the_device_for_a_number(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     game = GAMES[name]()
@@ -257,6 +281,33 @@ def test_a_shared_embedding_needs_a_loss() -> None:
     spec = StackedDigits(tasks=("red",)).spec
     with pytest.raises(UserError, match="no task loss"):
         mtgan(spec=spec, supervision=None, embedding_owner="shared")
+
+
+def test_self_supervised_tasks_keep_their_weights_apart() -> None:
+    game = mtgan(self_supervision=[rotation, jigsaw])
+    names = [set(phase.losses(batch(game)).losses) for phase in game.phases()]
+    assert {"rotation", "jigsaw"} <= names[0] and {"rotation", "jigsaw"} <= names[1]
+    assert [phase.unbounded for phase in game.phases()] == [frozenset(), frozenset({"jigsaw"})]
+    right = game.recognised(torch.rand(5, 3, 8, 8))
+    assert right.keys() == {"rotation", "jigsaw"} and right["rotation"].shape == (5,)
+
+
+def test_self_supervised_tasks_leave_the_other_losses_alone() -> None:
+    plain, more = mtgan(), mtgan(self_supervision=[rotation])
+    more.load_state_dict({**more.state_dict(), **plain.state_dict()})
+    for one, other in zip(plain.phases(), more.phases(), strict=True):
+        losses, others = (phase.losses(batch(plain)).losses for phase in (one, other))
+        assert all(torch.equal(losses[name], others[name]) for name in losses)
+        assert set(others) - set(losses) == {"rotation"}
+
+
+def test_self_supervised_tasks_that_do_not_fit_are_named() -> None:
+    with pytest.raises(UserError, match="self_supervision has `rotation` twice"):
+        mtgan(self_supervision=[rotation, rotation])
+    with pytest.raises(UserError, match="packing is 2, but the head of `rotation` answers for one image"):
+        mtgan(self_supervision=[rotation], packing=2, supervision=None, adversarial_head=UnconditionalHead)
+    with pytest.raises(UserError, match="task `rotation` has the name of another loss"):
+        mtgan(self_supervision=[rotation], spec=DataSpec(8, 3, (TaskSpec("rotation", TaskKind.CLASSIFICATION, 4),)))
 
 
 def test_two_owners_are_refused() -> None:

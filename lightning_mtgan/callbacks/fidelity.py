@@ -22,6 +22,7 @@ from lightning_mtgan.evaluation import (
     Jury,
     Measurement,
     Protocol,
+    Similarity,
     in_short,
     require_enough,
 )
@@ -45,6 +46,8 @@ class Fidelity(Callback):
         periodic: Protocol of the measurements while training.
         final: Protocol of the last one; null repeats the periodic one.
         cache: Folder where the features of real images are kept between runs; null for nowhere.
+        similarity: Also compares restored images with the truth, for Games that take images:
+            ``lightning_mtgan.evaluation.Similarity``; null for PSNR, SSIM and colour alone.
     """
 
     def __init__(
@@ -55,6 +58,7 @@ class Fidelity(Callback):
         periodic: Protocol = Protocol(),  # noqa: B008 - frozen
         final: Protocol | None = None,
         cache: str | None = "data/cache",
+        similarity: Similarity | None = None,
     ) -> None:
         if every_kimg < 0:
             raise UserError(f"fidelity.every_kimg is {every_kimg}; use 0 for the last measurement only, or more")
@@ -66,6 +70,7 @@ class Fidelity(Callback):
             )
         self.jury, self.every_kimg = jury, every_kimg
         self.periodic, self.final = periodic, final or periodic
+        self.similarity = similarity
         self._cache = Path(cache) if cache is not None else None
         self._measurement: Measurement | None = None
         self._is_owed = False
@@ -120,7 +125,9 @@ class Fidelity(Callback):
             if trainer.is_global_zero:
                 print("resuming with other measurements; the best FID and the guard's memory begin anew")
         leaves_traces = run_folder(trainer) is not None
-        self._measurement = Measurement(self.jury, data, pl_module.game, self._cache if leaves_traces else None)
+        self._measurement = Measurement(
+            self.jury, data, pl_module.game, self._cache if leaves_traces else None, self.similarity
+        )
 
     def _require_judgement(self, shown: Mapping[str, Any], module: MultiTaskGAN) -> None:
         """An evaluator of other tasks would leave all of them unjudged, and nobody would notice."""
@@ -172,11 +179,14 @@ class Fidelity(Callback):
         with module.paused():
             with module.sampling():
                 fake = measurement.generate(protocol, seed, leave)
+                restorations = measurement.restorations(protocol, seed, leave)
             real, known = measurement.real_images(protocol, leave)
             with module.judging() as game:
                 opinions = measurement.opinions(game, protocol, seed, leave)
             # One rank's arithmetic for all: a last bit of difference must not split their decisions.
-            figures, facts = distributed.broadcast_object(measurement.figures(fake, real, known, opinions, protocol))
+            figures, facts = distributed.broadcast_object(
+                measurement.figures(fake, real, known, opinions, protocol, restorations)
+            )
         module.figures, module.protocol = figures, facts
         for logger in trainer.loggers:
             row: dict[str, Any] = {**figures, "protocol": in_short(facts), "kimg": module.kimg}

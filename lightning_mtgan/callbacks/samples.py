@@ -6,13 +6,15 @@ from typing import Any
 
 import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
+from PIL.Image import Image
 
 from lightning_mtgan.callbacks.dashboard import log_picture
 from lightning_mtgan.callbacks.folder import run_folder
+from lightning_mtgan.callbacks.restored_pictures import restored_sheet
 from lightning_mtgan.callbacks.schedule import is_due
 from lightning_mtgan.draws import seed_of
 from lightning_mtgan.errors import UserError
-from lightning_mtgan.games import Game
+from lightning_mtgan.games import Game, ImageGame
 from lightning_mtgan.module import MultiTaskGAN
 from lightning_mtgan.pictures import beside_its_channels, save, sheet
 from lightning_mtgan.types import TaskKind
@@ -22,12 +24,13 @@ class Samples(Callback):
     """Writes ``samples/kimg_*.png``: fixed latents in columns, fixed conditions in rows.
 
     Row r asks each classification task for one class, a different one in each row and for each
-    task; where tasks depend on each other, only the first one, and the others are drawn to agree.
+    task; where tasks depend on each other, only the first one, and the others are drawn to agree. Of a Game that
+    takes images, row r shows one corruption: held-out images as the generator gets them, restored, and as they were.
 
     Args:
         every_kimg: Thousands of images between two pictures; 0 for none but the last.
-        num_columns: Latents, that is images in a row.
-        num_rows: Conditions, that is rows.
+        num_columns: Latents, that is images in a row; three for each image that is restored.
+        num_rows: Conditions, that is rows; of restored images there is one for each corruption.
         show_channels: Also show red, green and blue of each image side by side, for data whose
             channels are images of their own.
     """
@@ -61,18 +64,31 @@ class Samples(Callback):
         if not trainer.is_global_zero or folder is None:
             return
         with module.paused(), module.sampling() as game:
-            conditions, captions = self.conditions(game)
-            generator = torch.Generator(game.device).manual_seed(seed_of("samples"))
-            latents = generator.get_state()
-            rows = []
-            for row in range(self.num_rows):
-                generator.set_state(latents)
-                wanted = {n: t[row].expand(self.num_columns, *t[row].shape) for n, t in conditions.items()}
-                rows.append(game.sample(self.num_columns, wanted, generator))
-            images = torch.cat(rows)
-            picture = sheet(beside_its_channels(images) if self.show_channels else images, self.num_columns, captions)
+            if isinstance(game, ImageGame):
+                picture = restored_sheet(game, self._held_out(trainer))
+            else:
+                picture = self._sheet(game)
             save(picture, folder / "samples" / f"kimg_{module.kimg:09.3f}.png")
             log_picture(trainer, "samples", picture, module.global_step)
+
+    def _held_out(self, trainer: Trainer) -> torch.Tensor:
+        """The images that are restored in every picture, uint8 (N, C, H, W): each fills three columns."""
+        data = trainer.datamodule  # type: ignore[attr-defined]
+        splits = [split for split in ("held_out", "reference") if split in data.splits and len(data.dataset(split))]
+        images = data.dataset(splits[0])
+        return images[torch.arange(min(max(1, self.num_columns // 3), len(images)))]["image"]
+
+    def _sheet(self, game: Game) -> Image:
+        conditions, captions = self.conditions(game)
+        generator = torch.Generator(game.device).manual_seed(seed_of("samples"))
+        latents = generator.get_state()
+        rows = []
+        for row in range(self.num_rows):
+            generator.set_state(latents)
+            wanted = {n: t[row].expand(self.num_columns, *t[row].shape) for n, t in conditions.items()}
+            rows.append(game.sample(self.num_columns, wanted, generator))
+        images = torch.cat(rows)
+        return sheet(beside_its_channels(images) if self.show_channels else images, self.num_columns, captions)
 
     def conditions(self, game: Game) -> tuple[dict[str, torch.Tensor], list[str]]:
         """Fixed targets by task, one for each row, and the rows' captions."""

@@ -56,11 +56,12 @@ class Corruption(ABC):
         On the device, without a loop over images and without waiting for the device.
         """
 
-    def prepared(self, image: Tensor) -> Damaged:
-        """Images of which this is lost already, as a person has them: (N, C, h, w) in [-1, 1], any channels.
+    def prepared(self, image: Tensor, opaque: Tensor) -> Damaged:
+        """Images of which this is lost already, as a person has them, in the size that they will be restored to.
 
-        What comes back has the size of the restored images; all pixels must be restored unless it is known
-        which (an alpha channel, for holes).
+        Args:
+            image: (N, C, h, w) in [-1, 1], 0 where it is transparent.
+            opaque: 0 where it is transparent, which is where holes are, (N, 1, h, w).
         """
         return Damaged(image, image.new_zeros(len(image), 1, *image.shape[2:]))
 

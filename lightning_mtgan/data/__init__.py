@@ -3,6 +3,7 @@
 from lightning_mtgan.data.digit_domains import Blended, DigitDomain, Domain, Edges, Negative, Plain
 from lightning_mtgan.data.digits import Digits
 from lightning_mtgan.data.domains import Domains
+from lightning_mtgan.data.few_labels import FewLabels
 from lightning_mtgan.data.image_folder import ImageFolder
 from lightning_mtgan.data.images import IndexedImages
 from lightning_mtgan.data.module import ImageDataModule
@@ -39,6 +40,7 @@ __all__ = [
     "Domains",
     "Edges",
     "FashionMNIST",
+    "FewLabels",
     "ImageDataModule",
     "ImageFolder",
     "IndexedImages",

@@ -13,8 +13,10 @@ from lightning_mtgan.evaluation.photos import PhotosEvaluator
 from lightning_mtgan.evaluation.pretrained import Pretrained
 from lightning_mtgan.evaluation.protocol import Protocol, describe, in_short, require_enough
 from lightning_mtgan.evaluation.reference import Reference, References
+from lightning_mtgan.evaluation.restoration import restoration_figures, restored
 from lightning_mtgan.evaluation.shapes import ShapesEvaluator
 from lightning_mtgan.evaluation.shipped import ShippedEvaluator, for_torch_fidelity
+from lightning_mtgan.evaluation.similarity import Similarity
 
 register_feature_extractor("mtgan-stacked-digits", for_torch_fidelity(DigitsEvaluator))
 register_feature_extractor("mtgan-digits", for_torch_fidelity(DigitsEvaluator))
@@ -39,11 +41,14 @@ __all__ = [
     "References",
     "ShapesEvaluator",
     "ShippedEvaluator",
+    "Similarity",
     "describe",
     "generated",
     "in_short",
     "judge",
     "measure",
     "require_enough",
+    "restoration_figures",
+    "restored",
     "stored",
 ]

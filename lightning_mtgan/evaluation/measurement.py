@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from lightning_mtgan.evaluation.figures import Known, measure
-from lightning_mtgan.evaluation.judging import Judged, Jury, generated, judge, never, stored
+from lightning_mtgan.evaluation.judging import Judged, Jury, Source, generated, judge, never, stored
 from lightning_mtgan.evaluation.opinions import Opinions, ask, calibration, overfitting
 from lightning_mtgan.evaluation.protocol import Protocol, describe
 from lightning_mtgan.evaluation.reference import Reference, References
-from lightning_mtgan.games import Game
+from lightning_mtgan.evaluation.restoration import restoration_figures, restored
+from lightning_mtgan.evaluation.similarity import Similarity
+from lightning_mtgan.games import Game, ImageGame
 
 Leave = Callable[[], bool]
 """Whether this rank has something better to do; see ``in_batches``."""
@@ -27,16 +30,35 @@ class Measurement:
         data: The data, with ``splits`` and ``dataset``.
         game: The Game.
         cache: Folder where judged real images are kept between runs; None for nowhere.
+        similarity: Also compares restored images with the truth, of a Game that takes images; None for none.
     """
 
-    def __init__(self, jury: Jury, data: Any, game: Game, cache: Path | None) -> None:
-        self.jury, self.data, self.game = jury, data, game
+    def __init__(
+        self, jury: Jury, data: Any, game: Game, cache: Path | None, similarity: Similarity | None = None
+    ) -> None:
+        self.jury, self.data, self.game, self.similarity = jury, data, game, similarity
         self.references = References(jury, cache)
 
     def generate(self, protocol: Protocol, seed: int, leave: Leave = never) -> Judged | None:
-        """Generated images, judged."""
-        source = generated(self.game, self.jury, seed)
-        return judge(source, protocol.num_images, self.jury, self.game.spec.tasks, self.game.device, leave)
+        """Generated images, judged; of a Game that takes images, those of the protocol's split restored."""
+        num_images = protocol.num_images
+        if isinstance(self.game, ImageGame):
+            num_images = min(num_images, len(self.data.dataset(protocol.split)))
+        source = self._made(self.game, protocol, seed)
+        return judge(source, num_images, self.jury, self.game.spec.tasks, self.game.device, leave)
+
+    def _made(self, game: Game, protocol: Protocol, seed: int) -> Source:
+        if isinstance(game, ImageGame):
+            return restored(game, self.jury, self.data.dataset(protocol.split), seed)
+        return generated(game, self.jury, seed)
+
+    def restorations(self, protocol: Protocol, seed: int, leave: Leave = never) -> dict[str, float]:
+        """How near held-out images come back to what they were; nothing of a Game that takes none."""
+        if not isinstance(self.game, ImageGame) or protocol.num_restored_images == 0:
+            return {}
+        images = self.data.dataset("held_out" if self._has_held_out() else protocol.split)
+        count = min(protocol.num_restored_images, len(images))
+        return restoration_figures(self.game, images, count, seed, self.similarity, leave) or {}
 
     def real_images(self, protocol: Protocol, leave: Leave = never) -> tuple[Reference | None, Known | None]:
         """Real images to compare with, and those to search for copies."""
@@ -60,7 +82,8 @@ class Measurement:
             return None
         splits = [self.data.dataset(split) for split in ("train", "held_out")]
         sources = [(stored(images), min(len(images), protocol.num_copy_images)) for images in splits]
-        sources.append((generated(game, self.jury, seed), protocol.num_copy_images))
+        made = self._made(game, protocol, seed)
+        sources.append((made, protocol.num_copy_images))
         found = [ask(game, source, num_images, leave) for source, num_images in sources]
         return tuple(one for one in found if one is not None) or None
 
@@ -71,6 +94,7 @@ class Measurement:
         known: Known | None,
         opinions: tuple[Opinions, ...] | None,
         protocol: Protocol,
+        restorations: Mapping[str, float] = MappingProxyType({}),
     ) -> tuple[dict[str, float], dict[str, Any]] | None:
         """Every figure, and the protocol in full; None on all ranks but the first."""
         if fake is None or real is None:
@@ -80,11 +104,14 @@ class Measurement:
         if opinions is not None:
             train, held_out, made = opinions
             figures |= overfitting(train, held_out, made) | calibration(held_out, game.tasks)
+        figures |= restorations
         return figures, describe(protocol, len(real.features), self.jury, self.data.splits, game.device)
 
     def _looks_for_copies(self, protocol: Protocol) -> bool:
-        has_held_out = "held_out" in self.data.splits and len(self.data.dataset("held_out")) > 0
-        return protocol.num_copy_images > 0 and has_held_out
+        return protocol.num_copy_images > 0 and self._has_held_out()
+
+    def _has_held_out(self) -> bool:
+        return "held_out" in self.data.splits and len(self.data.dataset("held_out")) > 0
 
     def _reference(self, split: str, num_images: int, leave: Leave) -> Reference | None:
         images = self.data.dataset(split)

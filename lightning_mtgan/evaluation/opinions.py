@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from torch import Tensor
 from torchmetrics.functional.classification import binary_calibration_error, multiclass_calibration_error
@@ -24,11 +24,13 @@ class Opinions:
         realism: Logits of realism, (N,); None of a Game without a discriminator.
         heads: What each task's head says, (N, head_size).
         targets: What the images are.
+        recognised: Whether the heads of self-supervised tasks told what was done to the images, (N,).
     """
 
     realism: Tensor | None
     heads: dict[str, Tensor]
     targets: dict[str, Tensor]
+    recognised: dict[str, Tensor] = field(default_factory=dict)
 
 
 def ask(game: Game, source: Source, num_images: int, leave: Callable[[], bool] = never) -> Opinions | None:
@@ -42,10 +44,17 @@ def ask(game: Game, source: Source, num_images: int, leave: Callable[[], bool] =
         }
         realism, heads = game.judge(batch)  # type: ignore[arg-type]
         known = {} if realism is None else {"": realism.cpu().double()}
-        return {"realism": known, "heads": {n: h.float() for n, h in heads.items()}, "targets": targets}
+        return {
+            "realism": known,
+            "heads": {n: h.float() for n, h in heads.items()},
+            "targets": targets,
+            "recognised": game.recognised(batch["image"]),  # type: ignore[arg-type]
+        }
 
     rows = in_batches(source, num_images, work, game.device, leave)
-    return Opinions(rows["realism"].get(""), rows["heads"], rows["targets"]) if rows is not None else None
+    if rows is None:
+        return None
+    return Opinions(rows["realism"].get(""), rows["heads"], rows["targets"], rows["recognised"])
 
 
 def overfitting(train: Opinions, held_out: Opinions, fake: Opinions) -> dict[str, float]:
@@ -69,9 +78,9 @@ def calibration(held_out: Opinions, tasks: Mapping[str, Task]) -> dict[str, floa
 
     ``head_accuracy/<task>`` and the expected calibration error (Guo et al. 2017, arXiv:1706.04599,
     equation 3) ``head_calibration/<task>``; of numbers ``head_error/<task>``, in standard deviations, of maps
-    as a share of 255.
+    as a share of 255. ``head_accuracy/<task>`` of self-supervised tasks, too.
     """
-    figures: dict[str, float] = {}
+    figures = {f"head_accuracy/{name}": right.double().mean().item() for name, right in held_out.recognised.items()}
     for name, said in held_out.heads.items():
         if name not in held_out.targets:
             continue

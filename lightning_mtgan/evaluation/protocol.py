@@ -26,6 +26,8 @@ class Protocol:
             generated and held-out images whose nearest training image is looked for.
         kid_subsets: Subsets of KID.
         kid_subset_size: Images in each.
+        num_restored_images: Held-out images that a Game which takes images restores from each corruption, behind
+            PSNR, SSIM and the error of colour; 0 leaves these out.
         split: The data that the generated images are compared with.
         seed: Seed of the generated images.
     """
@@ -36,6 +38,7 @@ class Protocol:
     num_copy_images: int = 500
     kid_subsets: int = 100
     kid_subset_size: int = 1_000
+    num_restored_images: int = 200
     split: str = "reference"
     seed: int = 0
 
@@ -46,6 +49,8 @@ class Protocol:
                 f"num_images={self.num_images}, num_neighbour_images={self.num_neighbour_images}, "
                 f"num_neighbours={self.num_neighbours}"
             )
+        if self.num_restored_images < 0:
+            raise UserError(f"a protocol's num_restored_images is {self.num_restored_images}; use 0 for none, or more")
         if self.num_copy_images < 0 or self.kid_subsets < 1 or self.kid_subset_size < 2:
             raise UserError(
                 f"a protocol needs num_copy_images of 0 or more, kid_subsets of 1 or more and kid_subset_size of 2 or "

@@ -1,7 +1,9 @@
 """One paper, one file, one Game."""
 
 from lightning_mtgan.games.game import Game, Phase
+from lightning_mtgan.games.image_game import ImageGame
 from lightning_mtgan.games.mtgan import MTGAN
+from lightning_mtgan.games.mts4gan import MTS4GAN
 from lightning_mtgan.games.vae import VAE
 
-__all__ = ["MTGAN", "VAE", "Game", "Phase"]
+__all__ = ["MTGAN", "MTS4GAN", "VAE", "Game", "ImageGame", "Phase"]

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from torch import Tensor, nn
 
 from lightning_mtgan.networks import AdversarialHead, Trunk
+from lightning_mtgan.self_supervision import SelfSupervision
 from lightning_mtgan.supervision import Supervision
 
 
@@ -17,16 +20,23 @@ class Discriminator(nn.Module):
         supervision: The heads of the tasks, or None.
         packing: Images that are judged together, one behind the other in the channels, Lin et al. 2018
             (PacGAN, arXiv:1712.04086), section 3; 1 judges each by itself.
+        self_supervision: Heads that learn without labels.
     """
 
     def __init__(
-        self, trunk: Trunk, adversarial: AdversarialHead, supervision: Supervision | None, packing: int = 1
+        self,
+        trunk: Trunk,
+        adversarial: AdversarialHead,
+        supervision: Supervision | None,
+        packing: int = 1,
+        self_supervision: Sequence[SelfSupervision] = (),
     ) -> None:
         super().__init__()
         self.trunk = trunk
         self.adversarial = adversarial
         self.supervision = supervision
         self.packing = packing
+        self.self_supervision = nn.ModuleList(self_supervision)
 
     def packed(self, image: Tensor) -> Tensor:
         """Neighbours in the batch as one: (N, C, H, W) to (N / packing, packing * C, H, W)."""

@@ -47,7 +47,16 @@ def require_fitting(
             f"model.game.adversarial_head {head} ignores the condition, so the discriminator, which owns the "
             "embedding, would never teach it; set model.game.embedding_owner generator"
         )
-    names = [one.name for one in regularizers]
+    own = [one.name for one in discriminator.self_supervision]  # type: ignore[union-attr]
+    if packing > 1 and own:
+        raise UserError(
+            f"model.game.packing is {packing}, but the head of `{own[0]}` answers for one image; "
+            "set model.game.self_supervision to [], or packing 1"
+        )
+    for name in own:
+        if own.count(name) > 1:
+            raise UserError(f"model.game.self_supervision has `{name}` twice; name each once")
+    names = [one.name for one in regularizers] + own  # type: ignore[operator]
     for task in tasks:
         if task.name in ("adversarial", *names):
             raise UserError(f"task `{task.name}` has the name of another loss of this game; rename it in the data")

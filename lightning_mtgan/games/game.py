@@ -96,6 +96,10 @@ class Game(nn.Module, ABC):
         """Whether ``sample`` shows what it is asked for."""
         return True
 
+    def remarks(self) -> Sequence[str]:
+        """What a person should know of these networks when a training begins, in sentences."""
+        return []
+
     def judge(self, batch: Batch) -> tuple[Tensor | None, dict[str, Tensor]]:
         """What the discriminator makes of images and their targets, for monitoring.
 
@@ -104,6 +108,17 @@ class Game(nn.Module, ABC):
             output (N, head_size) of each task's head.
         """
         return None, {}
+
+    def recognised(self, image: Tensor) -> dict[str, Tensor]:
+        """Whether the heads of self-supervised tasks are right about real images, for monitoring.
+
+        Args:
+            image: Images (N, C, H, W) in [-1, 1].
+
+        Returns:
+            Float (N,) of 0 and 1 by the task's name; nothing without such tasks.
+        """
+        return {}
 
     @property
     def device(self) -> torch.device:

@@ -22,6 +22,7 @@ from lightning_mtgan.games.sampling import sample
 from lightning_mtgan.losses import AdversarialLoss
 from lightning_mtgan.networks import AdversarialHead, Generator, TaskEmbedding, Trunk
 from lightning_mtgan.regularizers import Play, Regularizer
+from lightning_mtgan.self_supervision import SelfSupervision
 from lightning_mtgan.supervision import Supervision
 from lightning_mtgan.tasks import Constraint, Task
 from lightning_mtgan.types import Batch, DataSpec, TaskSpec, Terms
@@ -57,6 +58,8 @@ class MTGAN(Game):
             ignores the condition, and no task heads.
         generator_every: Batches of which the generator plays one: steps of the discriminator for one of
             the generator.
+        self_supervision: From the spec and the number of features to tasks that make their own targets, on real and
+            on generated images as they are; each name at most once.
 
     Raises:
         UserError: If a shared embedding has no loss of its own, or two of the parts do not fit together.
@@ -77,6 +80,7 @@ class MTGAN(Game):
         clean_tasks: bool = False,
         packing: int = 1,
         generator_every: int = 1,
+        self_supervision: list[Callable[[DataSpec, int], SelfSupervision]] = [],  # noqa: B006
     ) -> None:
         super().__init__(spec)
         if generator_every < 1:
@@ -100,6 +104,7 @@ class MTGAN(Game):
             adversarial_head(network_trunk.num_features, condition_dim),
             supervision(headed, network_trunk.num_features) if supervision is not None and headed else None,
             packing,
+            [make(spec, network_trunk.num_features) for make in self_supervision],
         )
         owner = embedding_owner if table is not None else None
         require_fitting(discriminator, adversarial, regularizers, spec.tasks, owner)
@@ -139,6 +144,7 @@ class MTGAN(Game):
         """Discriminator, shared embedding, generator, each player's followed by its lazy regularisers."""
         supervision, sides = self.discriminator.supervision, self.adversarial.unbounded
         tasks = supervision.unbounded if supervision is not None and self.obeys else frozenset()
+        own = frozenset(one.name for one in self.self_supervision if one.is_unbounded)
         unbounded = {
             side: frozenset({"adversarial"} if side in sides else ()) for side in ("discriminator", "generator")
         }
@@ -152,11 +158,11 @@ class MTGAN(Game):
                 "discriminator",
                 self.discriminator_losses,
                 unbounded=unbounded["discriminator"],
-                has_pivot=self._judges_as_seen,
+                has_pivot=self._judges_as_seen and not self.self_supervision,  # which sees other features
             ),
             *self._lazy_phases("discriminator"),
             *([generators("shared", self.shared_losses, tasks)] if "shared" in self.players else []),
-            generators("generator", self.generator_losses, unbounded["generator"] | tasks),
+            generators("generator", self.generator_losses, unbounded["generator"] | tasks | own),
             *self._lazy_phases("generator"),
         ]
 
@@ -206,6 +212,7 @@ class MTGAN(Game):
         if self.discriminator.supervision is not None:
             features = self.arena.task_features(play, "real"), self.arena.task_features(play, "fake")
             losses |= self.discriminator.supervision.discriminator_losses(*features, targets, targets)
+        losses |= {one.name: one.discriminator_loss(play, self.discriminator.trunk) for one in self.self_supervision}
         losses |= {one.name: one.loss(play) for one in now}
         if self.augmentation is not None:
             signs = self.adversarial.belief(real, fake).detach().sign()
@@ -254,8 +261,14 @@ class MTGAN(Game):
         losses = {"adversarial": self.adversarial.generator(real_logits, play.fake.logits)}
         if self.embedding is not None:
             losses |= self._task_losses(play, targets)
+        losses |= {one.name: one.generator_loss(play, self.discriminator.trunk) for one in self.self_supervision}
         losses |= {one.name: one.loss(play) for one in now}
         return Terms(losses, (play.fake_image,), frozenset(one.name for one in now))
+
+    @property
+    def self_supervision(self) -> Sequence[SelfSupervision]:
+        """The tasks that make their own targets."""
+        return self.discriminator.self_supervision  # type: ignore[return-value]
 
     @property
     def images_together(self) -> int:
@@ -276,6 +289,10 @@ class MTGAN(Game):
         supervision = discriminator.supervision
         predictions = supervision.predictions(features) if supervision is not None else {}
         return logits.repeat_interleave(discriminator.packing)[:num_images], predictions
+
+    def recognised(self, image: Tensor) -> dict[str, Tensor]:
+        """Whether each self-supervised head tells what was done to each image, float (N,), by its name."""
+        return {one.name: one.is_right(image, self.discriminator.trunk) for one in self.self_supervision}
 
     def _task_losses(self, play: Play, targets: Mapping[str, Tensor]) -> dict[str, Tensor]:
         supervision, fake = self.discriminator.supervision, play.fake_image

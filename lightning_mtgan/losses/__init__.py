@@ -29,6 +29,7 @@ from lightning_mtgan.losses.adversarial import (
 )
 from lightning_mtgan.losses.contrastive import data_to_data_cross_entropy
 from lightning_mtgan.losses.masked import masked_mean
+from lightning_mtgan.losses.paired import feature_distance, lost_error
 from lightning_mtgan.losses.penalties import squared_gradient_norms
 
 __all__ = [
@@ -42,10 +43,12 @@ __all__ = [
     "RelativisticPairing",
     "Wasserstein",
     "data_to_data_cross_entropy",
+    "feature_distance",
     "hinge_discriminator",
     "hinge_generator",
     "least_squares_discriminator",
     "least_squares_generator",
+    "lost_error",
     "masked_mean",
     "minimax_discriminator",
     "minimax_generator",

@@ -3,11 +3,14 @@
 from lightning_mtgan.networks.attention import SelfAttention
 from lightning_mtgan.networks.biggan import BigGANGenerator, BigGANTrunk
 from lightning_mtgan.networks.conditional_normalization import ConditionalBatchNorm
+from lightning_mtgan.networks.conv_encoder import ConvEncoder
 from lightning_mtgan.networks.dcgan import DCGANGenerator, DCGANTrunk
 from lightning_mtgan.networks.embedding import TaskEmbedding
 from lightning_mtgan.networks.equalized import EqualizedConv2d, EqualizedLinear
 from lightning_mtgan.networks.equalized_heads import EqualizedHead, EqualizedProjectionHead
 from lightning_mtgan.networks.exactness import refuse_inexact_layers
+from lightning_mtgan.networks.feature_wise import FeatureWise, FeatureWiseBlock
+from lightning_mtgan.networks.filling import filled
 from lightning_mtgan.networks.generators import ConvGenerator, Generator
 from lightning_mtgan.networks.grouped_deviation import GroupedMinibatchDeviation
 from lightning_mtgan.networks.heads import (
@@ -17,6 +20,8 @@ from lightning_mtgan.networks.heads import (
     SpectralUnconditionalHead,
     UnconditionalHead,
 )
+from lightning_mtgan.networks.image_encoder import ImageEncoder
+from lightning_mtgan.networks.image_translator import ImageTranslator
 from lightning_mtgan.networks.maps import MapHead
 from lightning_mtgan.networks.mixing import (
     GlobalBatchNorm,
@@ -26,14 +31,18 @@ from lightning_mtgan.networks.mixing import (
     mixes_samples,
 )
 from lightning_mtgan.networks.modulation import ModulatedConv2d, ModulatedUpConv2d
+from lightning_mtgan.networks.patch_head import PatchHead
+from lightning_mtgan.networks.patch_trunk import PatchTrunk
 from lightning_mtgan.networks.r3gan import R3GANGenerator, R3GANTrunk
 from lightning_mtgan.networks.r3gan_heads import R3GANHead, R3GANProjectionHead
 from lightning_mtgan.networks.resampling import Blur, Downsample, Upsample
+from lightning_mtgan.networks.residual_translator import ResidualTranslator
 from lightning_mtgan.networks.sngan import SNGANGenerator, SNGANTrunk
 from lightning_mtgan.networks.spectral import spectral
 from lightning_mtgan.networks.stylegan2 import StyleGAN2Generator
 from lightning_mtgan.networks.stylegan2_trunk import PlainDownBlock, ResidualDownBlock, StyleGAN2Trunk
 from lightning_mtgan.networks.trunks import ConvTrunk, Trunk
+from lightning_mtgan.networks.unet import UNet
 
 __all__ = [
     "AdversarialHead",
@@ -41,6 +50,7 @@ __all__ = [
     "BigGANTrunk",
     "Blur",
     "ConditionalBatchNorm",
+    "ConvEncoder",
     "ConvGenerator",
     "ConvTrunk",
     "DCGANGenerator",
@@ -50,15 +60,21 @@ __all__ = [
     "EqualizedHead",
     "EqualizedLinear",
     "EqualizedProjectionHead",
+    "FeatureWise",
+    "FeatureWiseBlock",
     "Generator",
     "GlobalBatchNorm",
     "GlobalNormalization",
     "GroupedMinibatchDeviation",
+    "ImageEncoder",
+    "ImageTranslator",
     "MapHead",
     "MinibatchDeviation",
     "MixesSamples",
     "ModulatedConv2d",
     "ModulatedUpConv2d",
+    "PatchHead",
+    "PatchTrunk",
     "PlainDownBlock",
     "ProjectionHead",
     "R3GANGenerator",
@@ -66,6 +82,7 @@ __all__ = [
     "R3GANProjectionHead",
     "R3GANTrunk",
     "ResidualDownBlock",
+    "ResidualTranslator",
     "SNGANGenerator",
     "SNGANTrunk",
     "SelfAttention",
@@ -75,8 +92,10 @@ __all__ = [
     "StyleGAN2Trunk",
     "TaskEmbedding",
     "Trunk",
+    "UNet",
     "UnconditionalHead",
     "Upsample",
+    "filled",
     "mixes_samples",
     "refuse_inexact_layers",
     "spectral",

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import count
 
-from lightning_mtgan.figure_names import FIGURES, TASKS, Figure, phase_and_loss
+from lightning_mtgan.figure_names import FIGURES, RESTORATIONS, TASKS, Figure, phase_and_loss
 from lightning_mtgan.page.frame import WIDTH, Alarm
 from lightning_mtgan.page.lines import Series, line_chart
 from lightning_mtgan.page.markup import Markup
@@ -62,7 +62,7 @@ class Charts:
 
 def _colors(metrics: Metrics) -> dict[str, int]:
     """A colour for each task, the same in every chart, and for each other loss."""
-    tasks = {task for figure in TASKS for task in metrics.below(figure).values()}
+    tasks = {task for figure in (*TASKS, *RESTORATIONS) for task in metrics.below(figure).values()}
     losses = {known[1] for known in map(phase_and_loss, metrics.columns) if known}
     labels = [*sorted(tasks), *sorted(losses - tasks)]
     own = {label: COLORS.index(label) for label in labels if label in COLORS}  # a task `red` is red

@@ -12,6 +12,7 @@ from lightning_mtgan.figure_names import (
     FIGURES,
     HIGHER,
     LOSS_NAMES,
+    RESTORATIONS,
     SIGNALS,
     TASKS,
     Figure,
@@ -82,9 +83,9 @@ def classes_section(charts: Charts) -> list[Markup]:
 
 
 def tasks_section(charts: Charts) -> list[Markup]:
-    """How well tasks are solved, by the judge and by the discriminator's own heads."""
+    """How well tasks are solved, by the judge and by the discriminator's own heads, and images restored."""
     drawn = []
-    for prefix, figure in TASKS.items():
+    for prefix, figure in (TASKS | RESTORATIONS).items():
         names = charts.metrics.below(prefix)
         if prefix == "task_error":  # each in a unit of its own
             for name, task in names.items():

@@ -1,0 +1,117 @@
+"""One turn of a Game that takes images: damaged, restored and true images, and what is seen of them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cached_property
+
+import torch
+from torch import Tensor
+
+from lightning_mtgan.corruptions import Damaged
+from lightning_mtgan.draws import Draws
+from lightning_mtgan.errors import UserError
+from lightning_mtgan.games.paired_discriminator import PairedDiscriminator, Sight
+from lightning_mtgan.losses import AdversarialLoss
+from lightning_mtgan.regularizers import DiscriminatorRegularizer, Pass, Play, Regularizer, Seen
+from lightning_mtgan.types import TaskSpec
+
+
+class Pairing:
+    """Images in pairs, restored and true, in a turn of either player.
+
+    Args:
+        discriminator: Who sees them.
+        draws: Every random number of the phase.
+        real: The truth, (N, C, H, W) in [-1, 1].
+        damaged: What was left of it.
+        index: Which corruption it was, int64 (N,).
+        fake: What the generator made of that, (N, C, H, W).
+        moves_generator: Whether the fakes carry gradients to the generator.
+    """
+
+    def __init__(
+        self,
+        discriminator: PairedDiscriminator,
+        draws: Draws,
+        real: Tensor,
+        damaged: Damaged,
+        index: Tensor,
+        fake: Tensor,
+        moves_generator: bool,
+    ) -> None:
+        self.discriminator, self.draws, self.real = discriminator, draws, real
+        self.damaged, self.index, self.fake, self.moves_generator = damaged, index, fake, moves_generator
+
+    def see_both(self) -> tuple[Sight, Sight]:
+        """True and restored images, in one pass, which serves ``play``, too."""
+        real, fake = self.discriminator.see([self.real, self.fake], self.damaged, self.index)
+        self.play.real, self.play.fake = _seen(self.real, real), _seen(self.fake, fake)
+        return real, fake
+
+    @cached_property
+    def fake_sight(self) -> Sight:
+        """Restored images."""
+        return self.discriminator.see([self.fake], self.damaged, self.index)[0]
+
+    def constant_sight(self) -> Sight:
+        """True images of a generator's turn, in which they and the discriminator are constants."""
+        with torch.no_grad():
+            return self.discriminator.see([self.real], self.damaged, self.index)[0]
+
+    @cached_property
+    def play(self) -> Play:
+        """The turn as regularisers and self-supervised tasks know it: of each image the mean of its patches' logits."""
+
+        def judge(image: Tensor, kind: str, track: bool) -> Seen:
+            shown = image.detach().requires_grad_() if track else image
+            return _seen(shown, self.discriminator.see([shown], self.damaged, self.index)[0])
+
+        def no_style(*_: Tensor) -> Tensor:
+            raise TypeError("a generator that takes images has no styles")
+
+        nothing = self.real.new_zeros(len(self.real), 0)
+        return Play(
+            self.draws, self.real, nothing, lambda _: self.fake, no_style, no_style, judge, self.moves_generator
+        )
+
+
+def _seen(image: Tensor, sight: Sight) -> Seen:
+    return Seen(Pass(image, sight.features, sight.logits.mean(1)), slice(None))
+
+
+def require_fitting(
+    corruptions: Sequence[str],
+    discriminator: PairedDiscriminator | None,
+    adversarial: AdversarialLoss | None,
+    regularizers: Sequence[Regularizer],
+    tasks: Sequence[TaskSpec],
+) -> None:
+    """Refuse parts of a Game that takes images which do not fit together.
+
+    Raises:
+        UserError: With both parts, and what would go.
+    """
+    own = [one.name for one in discriminator.self_supervision] if discriminator is not None else []
+    for name in own:
+        if own.count(name) > 1:  # type: ignore[operator]
+            raise UserError(f"model.game.self_supervision has `{name}` twice; name each once")
+    names = [one.name for one in regularizers]
+    for one in regularizers:
+        kind = type(one).__name__
+        if not isinstance(one, DiscriminatorRegularizer):
+            raise UserError(
+                f"model.game.regularizers has {kind}, which needs a generator with latents; MTS4GAN takes those of the "
+                "discriminator, such as R1"
+            )
+        if names.count(one.name) > 1:
+            raise UserError(f"model.game.regularizers has {kind} twice; name each once")
+        if one.needs_absolute_logits and adversarial is not None and adversarial.compares_with_real:
+            raise UserError(
+                f"model.game.regularizers has {kind}, which reads logits themselves, but {type(adversarial).__name__} "
+                "judges differences alone; take a loss that does not compare, such as Hinge, or leave it out"
+            )
+    taken = ["adversarial", "feature_matching", *corruptions, *own, *names]
+    for task in tasks:
+        if task.name in taken:
+            raise UserError(f"task `{task.name}` has the name of another loss of this game; rename it in the data")

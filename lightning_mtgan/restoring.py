@@ -1,0 +1,124 @@
+"""``generate`` for Games that take images: a folder of images is restored."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import torch
+from rich.progress import track
+from torch import Tensor
+
+from lightning_mtgan.corruptions import Damaged
+from lightning_mtgan.errors import UserError
+from lightning_mtgan.games import ImageGame
+from lightning_mtgan.image_files import CannotDecode, decode_whole, header
+from lightning_mtgan.pictures import save, to_picture
+
+ENDINGS = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff")
+TILE, MARGIN = 512, 64
+"""Pixels of a large image that are restored at a time, and those around them that are looked at, too."""
+
+
+def restore_folder(game: ImageGame, folder: Path, corruption: str | None, output: Path) -> None:
+    """Restore every image of a folder, each in its own size, into PNG files of the same names.
+
+    Args:
+        game: The Game that restores.
+        folder: Images of any size; transparent pixels are holes.
+        corruption: What happened to them; None where the Game knows one thing only.
+        output: An existing folder.
+
+    Raises:
+        UserError: If there is nothing to restore, a file is broken, or it is not said what happened.
+    """
+    name = chosen(game, corruption)
+    files = images_of(folder)
+    if output.resolve() == folder.resolve():
+        raise UserError(f"--output {output} is the folder of the images themselves; choose another")
+    for path in files:  # all of them, before the first is written
+        damaged = game.corruptions[name].prepared(*read(path, game.spec.num_channels))
+        if bool(damaged.known.all()):
+            raise UserError(
+                f"--images: {path} lacks nothing: {name} restores what is transparent; erase that first, and save a PNG"
+            )
+    for path in track(files, f"Restoring ({name})", disable=len(files) < 2):
+        damaged = game.corruptions[name].prepared(*read(path, game.spec.num_channels))
+        restored = whole(game, Damaged(damaged.image.to(game.device), damaged.known.to(game.device)), name)
+        save(to_picture(restored[0]), output / f"{path.stem}.png")
+    print(f"{len(files)} restored images are in {output}")
+
+
+def chosen(game: ImageGame, corruption: str | None) -> str:
+    """What happened to the images.
+
+    Raises:
+        UserError: If that is not said, or is nothing that the Game knows.
+    """
+    known = ", ".join(game.corruptions)
+    if corruption is None and len(game.corruptions) == 1:
+        return next(iter(game.corruptions))
+    if corruption is None:
+        raise UserError(f"--restore is missing: say what this generator is to do, one of {known}")
+    if corruption not in game.corruptions:
+        raise UserError(f"--restore {corruption} is nothing that this generator has learned; it knows {known}")
+    return corruption
+
+
+def images_of(folder: Path) -> list[Path]:
+    """The image files of a folder, by name.
+
+    Raises:
+        UserError: If there are none, one is broken, or two would have the same result.
+    """
+    if not folder.is_dir():
+        raise UserError(f"--images {folder} is no folder; name one that holds images")
+    files = sorted(path for path in folder.iterdir() if path.suffix.lower() in ENDINGS and path.name[0] != ".")
+    if not files:
+        raise UserError(f"--images {folder} holds no images ({', '.join(ENDINGS)})")
+    stems: dict[str, Path] = {}
+    for path in files:
+        if (other := stems.setdefault(path.stem, path)) is not path:
+            raise UserError(f"--images: {other.name} and {path.name} would both become {path.stem}.png; rename one")
+        try:
+            with path.open("rb") as file:
+                header(file)
+        except (OSError, CannotDecode) as error:
+            raise UserError(f"--images: {path} {error}; repair it or take it away") from error
+    return files
+
+
+def read(path: Path, channels: int) -> tuple[Tensor, Tensor]:
+    """An image (1, C, H, W) in [-1, 1], and 1 where it is opaque, (1, 1, H, W).
+
+    Raises:
+        UserError: If it cannot be decoded.
+    """
+    try:
+        with path.open("rb") as file:
+            pixels, opaque = decode_whole(file, channels)
+    except (OSError, CannotDecode) as error:
+        raise UserError(f"{error}; repair it or take it away") from error
+    image, known = torch.from_numpy(pixels)[None].float() / 127.5 - 1, torch.from_numpy(opaque)[None, None].float()
+    return image * known, known
+
+
+def whole(game: ImageGame, damaged: Damaged, name: str) -> Tensor:
+    """One damaged image restored, (1, C, H, W), a tile at a time where it is large."""
+    height, width = damaged.image.shape[2:]
+    if max(height, width) <= TILE + 2 * MARGIN:
+        return game.restore(damaged, [name])
+    restored = torch.empty_like(damaged.image)
+    for rows, outer_rows, inner_rows in spans(height):
+        for columns, outer_columns, inner_columns in spans(width):
+            part = Damaged(*(one[:, :, outer_rows, outer_columns] for one in (damaged.image, damaged.known)))
+            restored[:, :, rows, columns] = game.restore(part, [name])[:, :, inner_rows, inner_columns]
+    return restored
+
+
+def spans(length: int) -> Iterator[Sequence[slice]]:
+    """Tiles along one side: where each lies, with its margin, and where it lies within that."""
+    for start in range(0, length, TILE):
+        end = min(start + TILE, length)
+        first, last = max(0, start - MARGIN), min(length, end + MARGIN)
+        yield slice(start, end), slice(first, last), slice(start - first, end - first)
