@@ -257,10 +257,11 @@ def test_a_training_resumes_bit_by_bit_and_can_be_measured(
     train: Train, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     arguments = [config(tmp_path), "--seed_everything=3"]
-    whole = train(*arguments, "--trainer.max_steps=6", runs="whole")
+    few = json.dumps({"num_images": 80, "num_neighbour_images": 60, "kid_subsets": 1, "num_copy_images": 60})
+    whole = train(*arguments, f"--fidelity.final={few}", "--trainer.max_steps=4", runs="whole")
     halves = [*arguments, "--fidelity.final=null"]
-    train(*halves, "--trainer.max_steps=3", runs="parts")
-    parts = train(*halves, "--trainer.max_steps=6", "--ckpt_path=last", runs="parts")
+    train(*halves, "--trainer.max_steps=2", runs="parts")
+    parts = train(*halves, "--trainer.max_steps=4", "--ckpt_path=last", runs="parts")
     assert farthest(weights(whole), weights(parts)) == 0
     written = yaml.safe_load((whole / "config.yaml").read_text())["data"]["init_args"]
     assert set(written) == {"batch_size", "data", "micro_batches", "num_workers", "sampling", "share"}

@@ -305,7 +305,9 @@ def test_self_supervised_tasks_that_do_not_fit_are_named() -> None:
     with pytest.raises(UserError, match="self_supervision has `rotation` twice"):
         mtgan(self_supervision=[rotation, rotation])
     with pytest.raises(UserError, match="packing is 2, but the head of `rotation` answers for one image"):
-        mtgan(self_supervision=[rotation], packing=2, supervision=None, adversarial_head=UnconditionalHead)
+        mtgan(
+            self_supervision=[rotation], packing=2, supervision=None, embedding=None, adversarial_head=UnconditionalHead
+        )
     with pytest.raises(UserError, match="task `rotation` has the name of another loss"):
         mtgan(self_supervision=[rotation], spec=DataSpec(8, 3, (TaskSpec("rotation", TaskKind.CLASSIFICATION, 4),)))
 

@@ -201,6 +201,7 @@ def test_modulation_scales_and_shifts_each_channel() -> None:
     features, condition = random(2, 4, 3, 5), random(2, CONDITION, seed=1)
     assert torch.equal(layer(features, condition), features)
     layer = trained(layer)
+    assert layer.steer is not None
     numbers = condition @ layer.steer.weight.T + layer.steer.bias
     for row in range(2):
         for channel in range(4):
@@ -409,4 +410,6 @@ def test_a_penalty_on_the_gradient_of_patches_can_be_differentiated() -> None:
     logits = head(trunk.maps(image)[-1], trunk.maps(image.detach(), known)[-1], condition)
     (gradient,) = torch.autograd.grad(logits.mean((1, 2)).sum(), image, create_graph=True)
     gradient.square().sum().backward()
-    assert trunk.encoder.from_image.weight.grad.abs().sum() > 0
+    weight = trunk.encoder.from_image.weight
+    assert weight.grad is not None
+    assert weight.grad.abs().sum() > 0

@@ -41,11 +41,12 @@ class Measurement:
 
     def generate(self, protocol: Protocol, seed: int, leave: Leave = never) -> Judged | None:
         """Generated images, judged; of a Game that takes images, those of the protocol's split restored."""
-        num_images = protocol.num_images
-        if isinstance(self.game, ImageGame):
-            num_images = min(num_images, len(self.data.dataset(protocol.split)))
-        source = self._made(self.game, protocol, seed)
+        num_images, source = self._num_made(protocol.num_images, protocol), self._made(self.game, protocol, seed)
         return judge(source, num_images, self.jury, self.game.spec.tasks, self.game.device, leave)
+
+    def _num_made(self, wanted: int, protocol: Protocol) -> int:
+        has_images = isinstance(self.game, ImageGame)  # which it cannot restore more of than there are
+        return min(wanted, len(self.data.dataset(protocol.split))) if has_images else wanted
 
     def _made(self, game: Game, protocol: Protocol, seed: int) -> Source:
         if isinstance(game, ImageGame):
@@ -82,8 +83,7 @@ class Measurement:
             return None
         splits = [self.data.dataset(split) for split in ("train", "held_out")]
         sources = [(stored(images), min(len(images), protocol.num_copy_images)) for images in splits]
-        made = self._made(game, protocol, seed)
-        sources.append((made, protocol.num_copy_images))
+        sources.append((self._made(game, protocol, seed), self._num_made(protocol.num_copy_images, protocol)))
         found = [ask(game, source, num_images, leave) for source, num_images in sources]
         return tuple(one for one in found if one is not None) or None
 
@@ -105,7 +105,10 @@ class Measurement:
             train, held_out, made = opinions
             figures |= overfitting(train, held_out, made) | calibration(held_out, game.tasks)
         figures |= restorations
-        return figures, describe(protocol, len(real.features), self.jury, self.data.splits, game.device)
+        facts = describe(protocol, len(real.features), self.jury, self.data.splits, game.device)
+        if self.similarity is not None and restorations:
+            facts["similarity_checksum"] = self.similarity.checksum
+        return figures, facts
 
     def _looks_for_copies(self, protocol: Protocol) -> bool:
         return protocol.num_copy_images > 0 and self._has_held_out()

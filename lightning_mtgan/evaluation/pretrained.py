@@ -166,7 +166,7 @@ class Pretrained(Extractor):
         try:
             self.network = _load(name, path)
         except Exception as error:
-            raise UserError(f"{subject} is not the weights of {name} ({_reason(error)}); {remedy}") from error
+            raise UserError(f"{subject} is not the weights of {name} ({reason_of(error)}); {remedy}") from error
         self.eval().requires_grad_(False)
 
     @staticmethod
@@ -258,18 +258,18 @@ def _downloaded(name: PretrainedName, published: Published) -> Path:
         return path
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with _impatience():
+        with impatience():
             torch.hub.download_url_to_file(published.url, str(path), published.digest, progress=False)
     except (OSError, HTTPException, RuntimeError) as error:
         raise UserError(
-            f"the weights of {name} could not be downloaded from {published.url} ({_reason(error)}); download "
+            f"the weights of {name} could not be downloaded from {published.url} ({reason_of(error)}); download "
             f"{Path(published.url).name} elsewhere and give its path as {KEY}, or put it at {path}"
         ) from error
     return path
 
 
 @contextmanager
-def _impatience() -> Iterator[None]:
+def impatience() -> Iterator[None]:
     """A server that does not answer is an error inside; torch.hub itself would wait for ever."""
     before = socket.getdefaulttimeout()
     socket.setdefaulttimeout(PATIENCE)
@@ -279,7 +279,7 @@ def _impatience() -> Iterator[None]:
         socket.setdefaulttimeout(before)
 
 
-def _reason(error: BaseException) -> str:
+def reason_of(error: BaseException) -> str:
     """What an error says, in a few words."""
     if isinstance(error, pickle.UnpicklingError | EOFError):
         return "it is damaged or holds more than tensors"  # torch's own words advise to run the file's code

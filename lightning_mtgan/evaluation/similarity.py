@@ -18,7 +18,7 @@ from torchvision.models import vgg16
 
 from lightning_mtgan.errors import UserError
 from lightning_mtgan.evaluation.extractor import file_checksum
-from lightning_mtgan.evaluation.pretrained import Published, _impatience, _reason
+from lightning_mtgan.evaluation.pretrained import Published, impatience, reason_of
 
 CHUNK = 32
 """Pairs of images in the network at a time: their features take thousands of times as much memory as they do."""
@@ -120,11 +120,11 @@ def _file(argument: str, given: str | None, published: Published) -> Path:
         return path
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with _impatience():
+        with impatience():
             torch.hub.download_url_to_file(published.url, str(path), published.digest, progress=False)
     except (OSError, HTTPException, RuntimeError) as error:
         raise UserError(
-            f"the weights of LPIPS could not be downloaded from {published.url} ({_reason(error)}); download "
+            f"the weights of LPIPS could not be downloaded from {published.url} ({reason_of(error)}); download "
             f"{published.file_name} elsewhere and give its path as {KEY}.{argument}, or put it at {path}"
         ) from error
     return path
@@ -137,6 +137,6 @@ def _blamed(argument: str, path: Path, published: Published) -> Iterator[None]:
         yield
     except Exception as error:
         raise UserError(
-            f"{KEY}.{argument}: {path} is not what LPIPS needs ({_reason(error)}); put the file published at "
+            f"{KEY}.{argument}: {path} is not what LPIPS needs ({reason_of(error)}); put the file published at "
             f"{published.url} there"
         ) from error
