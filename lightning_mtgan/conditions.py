@@ -11,7 +11,7 @@ from torch.nn.functional import adaptive_avg_pool2d
 from lightning_mtgan.errors import UserError
 from lightning_mtgan.networks import TaskEmbedding
 from lightning_mtgan.tasks import Task
-from lightning_mtgan.types import TaskKind, TaskSpec, is_known
+from lightning_mtgan.types import TaskKind, TaskSpec, hidden, is_known
 
 FAR = 1e6
 """Deviations between what is asked for and a row that does not know it."""
@@ -47,6 +47,7 @@ def draw_conditions(
     device: torch.device,
     given: Mapping[str, Tensor] | None = None,
     joint: Mapping[str, Tensor] | None = None,
+    known_share: float = 1.0,
 ) -> dict[str, Tensor]:
     """A target of each task for each image: as given, and at random for the other tasks.
 
@@ -60,13 +61,20 @@ def draw_conditions(
             with what is given, so that dependent tasks never contradict each other. Without it
             every task is drawn by itself, given or not, so that fixing one leaves the others as
             they were.
+        known_share: Where nothing is given, the chance that an image is asked for anything but what is measured on it.
     """
     fixed = {name: value.to(device) for name, value in (given or {}).items()}
     if joint is None:
         drawn = {name: task.draw(num_images, generator, device) for name, task in tasks.items()}
     else:
-        rows = _agreeing_rows(joint, fixed, torch.rand(num_images, generator=generator, device=device))
+        where = torch.rand(num_images, generator=generator, device=device)
+        if fixed.keys() >= joint.keys():  # nothing is left to draw, and to look for agreeing rows takes long
+            return {name: fixed[name] for name in joint} | fixed
+        rows = _agreeing_rows(joint, fixed, where)
         drawn = {name: target.to(device)[rows] for name, target in joint.items()}
+    if known_share < 1 and not fixed:
+        keeps = torch.rand(num_images, generator=generator, device=device) < known_share
+        drawn |= {n: hidden(target, keeps) for n, target in drawn.items() if tasks[n].spec.measure is None}
     return {**drawn, **fixed}
 
 

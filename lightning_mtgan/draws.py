@@ -69,14 +69,19 @@ class Draws:
         """Standard normal numbers for this rank's images of this micro-batch: (num_images, *shape)."""
         size = (num_images * self.world_size * self.parts, *shape)
         numbers = torch.randn(size, generator=self.generator(purpose), device=self.device, dtype=torch.float32)
-        return self._slice(numbers, num_images).to(self.dtype)
+        return self.mine(numbers, num_images).to(self.dtype)
 
     def uniform(self, purpose: str, num_images: int, *shape: int) -> Tensor:
         """Uniform numbers in [0, 1) for this rank's images of this micro-batch: (num_images, *shape)."""
         size = (num_images * self.world_size * self.parts, *shape)
         numbers = torch.rand(size, generator=self.generator(purpose), device=self.device, dtype=torch.float32)
-        return self._slice(numbers, num_images).to(self.dtype)
+        return self.mine(numbers, num_images).to(self.dtype)
 
-    def _slice(self, numbers: Tensor, num_images: int) -> Tensor:
+    def num_global(self, num_images: int) -> int:
+        """Images of the global batch, where this rank has so many in each micro-batch."""
+        return num_images * self.world_size * self.parts
+
+    def mine(self, numbers: Tensor, num_images: int) -> Tensor:
+        """The rows of this rank's images of this micro-batch, of what was drawn for the global batch."""
         first = (self.part * self.world_size + self.rank) * num_images
         return numbers[first : first + num_images]

@@ -74,12 +74,16 @@ FIDELITY = {
 RESTORATIONS = {
     "psnr": Figure(
         "Peak signal-to-noise ratio (PSNR) in dB",
-        "of held-out images that were damaged and restored",
+        "of all held-out images that were damaged and restored, as of one",
         HIGHER,
         short="PSNR",
         each="corruption",
     ),
     "psnr_input": Figure("PSNR of the damaged images in dB", "before they are restored", each="corruption"),
+    "psnr_mean": Figure(
+        "Mean PSNR in dB", "of each restored image for itself; flat ones weigh most", HIGHER, each="corruption"
+    ),
+    "psnr_mean_input": Figure("Mean PSNR of the damaged images in dB", "before they are restored", each="corruption"),
     "psnr_gain": Figure(
         "Gain in PSNR in dB", "of restored over damaged images", HIGHER, short="Gain in PSNR", each="corruption"
     ),

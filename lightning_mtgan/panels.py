@@ -97,6 +97,7 @@ PANELS: tuple[Panel, ...] = (
     _curve("Tasks", "head_calibration", when=_CLASSES),
     _curve("Restorations", "psnr", "psnr_input", title="PSNR", when=_RESTORES),
     _curve("Restorations", "psnr_gain", when=_RESTORES),
+    _curve("Restorations", "psnr_mean", "psnr_mean_input", title="Mean PSNR", when=_RESTORES),
     _curve("Restorations", "ssim", when=_RESTORES),
     _curve("Restorations", "lpips", when=f"{_RESTORES}, fidelity.similarity"),
     _curve("Restorations", "colour_error", "colour_error_input", title="Error of colour", when=_RESTORES),

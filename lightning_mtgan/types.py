@@ -59,6 +59,12 @@ def is_known(target: Tensor) -> Tensor:
     return known.flatten(1).any(1) if known.ndim > 1 else known
 
 
+def hidden(target: Tensor, keeps: Tensor) -> Tensor:
+    """A target (N, ...) that is unknown except where ``keeps``, bool (N,), is true."""
+    keeps = keeps.view(-1, *(1,) * (target.ndim - 1))
+    return target.where(keeps, torch.nan if target.is_floating_point() else -1)
+
+
 class Measure:
     """A deterministic, differentiable function of images: (N, C, H, W) in [-1, 1] to (N, size).
 
@@ -156,6 +162,8 @@ class DataSpec:
             independent. Where many images lack some target, rows may lack it, too.
         domains: What each domain is, by its name, where there are several; size, channels and tasks
             above are then those of the first.
+        known_share: Share of the images that have any labels; where nothing in particular is asked for, as many
+            conditions have theirs.
 
     Raises:
         UserError: If two tasks have the same name.
@@ -166,6 +174,7 @@ class DataSpec:
     tasks: tuple[TaskSpec, ...] = ()
     joint: dict[str, Tensor] | None = field(default=None, compare=False)
     domains: dict[str, DataSpec] = field(default_factory=dict)
+    known_share: float = 1.0
 
     def __post_init__(self) -> None:
         names = [task.name for task in self.tasks]
@@ -180,6 +189,7 @@ class DataSpec:
             "tasks": [task.to_dict() for task in self.tasks],
             "joint": self.joint,
             "domains": {name: spec.to_dict() for name, spec in self.domains.items()},
+            "known_share": self.known_share,
         }
 
     @classmethod
@@ -187,7 +197,8 @@ class DataSpec:
         """The inverse of ``to_dict``."""
         tasks = tuple(TaskSpec.from_dict(task) for task in plain["tasks"])
         domains = {name: cls.from_dict(spec) for name, spec in plain.get("domains", {}).items()}
-        return cls(plain["image_size"], plain["num_channels"], tasks, plain["joint"], domains)
+        share = plain.get("known_share", 1.0)
+        return cls(plain["image_size"], plain["num_channels"], tasks, plain["joint"], domains, share)
 
 
 class Batch(TypedDict, total=False):

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 import torch
@@ -181,3 +182,35 @@ def test_the_frechet_distance_rises_with_every_fault(evaluator: PhotosEvaluator)
     kept = everything[1000:][patches.photograph[1000:] != 3][:1000]
     assert distance(kept, Tensor.float) > 1.5 * honest  # one photograph of seven is missing
     assert distance(everything[patches.photograph == 3][:1000], Tensor.float) > 10 * honest
+
+
+def test_held_out_regions_share_no_pixel_with_what_is_trained_on() -> None:
+    data = Photos(num_images=4000, image_size=16, held_out_regions=0.25)
+    train, regions = data.dataset("train"), data.dataset("regions")
+    for patches in (train, data.dataset("reference"), regions):
+        width = patches.pyramids.size[patches.photograph, patches.scale, 1]
+        edge = (width * 0.75).round().long()
+        first, last = patches.place[:, 1], patches.place[:, 1] + 16
+        assert bool((first >= edge).all() if patches is regions else (last <= edge).all())
+        assert int(last.max() - width[last.argmax()]) <= 0
+    rows = torch.arange(40)
+    tops, lefts = regions.place[rows].T.tolist()
+    for index, (top, left) in enumerate(zip(tops, lefts, strict=True)):
+        pixels = shrunk(photographs(False)[regions.photograph[index]].pixels, SCALES[int(regions.scale[index])])
+        patch = pixels[:, top : top + 16, left : left + 16]
+        shown = regions[rows]["image"][index]
+        assert torch.equal(shown, patch.flip(2) if regions.mirrored[index] else patch)
+    assert "right 25% of" in data.splits["regions"] and "left 75% of" in data.splits["train"]
+    assert "regions" not in Photos().splits
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        ({"held_out_regions": 1.0}, "data.held_out_regions is 1.0"),
+        ({"held_out_regions": 0.05, "image_size": 128}, "leaves no patch of 128 pixels"),
+    ],
+)
+def test_regions_that_cannot_be_are_refused(arguments: dict[str, Any], says: str) -> None:
+    with pytest.raises(UserError, match=says):
+        Photos(num_images=10, **arguments).dataset("regions")

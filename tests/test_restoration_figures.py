@@ -175,10 +175,13 @@ def test_figures_are_means_of_each_images(monkeypatch: pytest.MonkeyPatch) -> No
             to_bytes(brightened(Damaged(torch.cat(parts), torch.ones(10, 1, 1, 1)), [name] * 10)),
         )
         truth = images.image[:10]
+        errors = [max((one.double() - truth).square().mean().item(), 1 / 16) for one in (back, left)]
+        pooled = [10 * math.log10(255**2 / error) for error in errors]
+        for figure, value in zip(("psnr", "psnr_input", "psnr_gain"), (*pooled, pooled[0] - pooled[1]), strict=True):
+            assert figures.pop(f"{figure}/{name}") == pytest.approx(value, rel=1e-6), figure
         known = {
-            "psnr": psnr(back, truth),
-            "psnr_input": psnr(left, truth),
-            "psnr_gain": psnr(back, truth) - psnr(left, truth),
+            "psnr_mean": psnr(back, truth),
+            "psnr_mean_input": psnr(left, truth),
             "ssim": ssim(back, truth),
             "colour_error": colour_error(back, truth),
             "colour_error_input": colour_error(left, truth),

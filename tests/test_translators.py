@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from lightning_mtgan.errors import UserError
 from lightning_mtgan.networks.conv_encoder import ConvEncoder
 from lightning_mtgan.networks.feature_wise import FeatureWise, FeatureWiseBlock
-from lightning_mtgan.networks.filling import NUM_SWEEPS, filled
+from lightning_mtgan.networks.filling import NUM_SWEEPS, STEPS, filled
 from lightning_mtgan.networks.image_translator import ImageTranslator
 from lightning_mtgan.networks.patch_head import PatchHead
 from lightning_mtgan.networks.patch_trunk import PatchTrunk
@@ -60,6 +60,19 @@ def count(*modules: nn.Module) -> int:
 # What is filled in
 
 
+def slow_bend(image: list[list[float]]) -> list[list[float]]:
+    height, width = len(image), len(image[0])
+    around = ((0, 1), (0, -1), (1, 0), (-1, 0))
+    return [
+        [
+            sum(image[min(max(i + a, 0), height - 1)][min(max(j + b, 0), width - 1)] for a, b in around) / 4
+            - image[i][j]
+            for j in range(width)
+        ]
+        for i in range(height)
+    ]
+
+
 def slowly_filled(image: list[list[float]], known: list[list[float]]) -> list[list[float]]:
     """One channel of one image, level by level and pixel by pixel."""
     height, width = len(image), len(image[0])
@@ -88,25 +101,10 @@ def slowly_filled(image: list[list[float]], known: list[list[float]]) -> list[li
         ]
         for i in range(height)
     ]
-    for sweep in range(1 + NUM_SWEEPS):
-        before = guess
-        guess = [
-            [
-                known[i][j] * image[i][j]
-                + (1 - known[i][j])
-                * (
-                    before[i][j]
-                    if sweep == 0
-                    else sum(
-                        before[min(max(i + down, 0), height - 1)][min(max(j + right, 0), width - 1)]
-                        for down, right in ((0, 1), (0, -1), (1, 0), (-1, 0))
-                    )
-                    / 4
-                )
-                for j in range(width)
-            ]
-            for i in range(height)
-        ]
+    guess = [[known[i][j] * image[i][j] + (1 - known[i][j]) * guess[i][j] for j in range(width)] for i in range(height)]
+    for step in [*[-1.0] * NUM_SWEEPS, *STEPS]:
+        bend = slow_bend(guess) if step < 0 else slow_bend(slow_bend(guess))
+        guess = [[guess[i][j] - step * (1 - known[i][j]) * bend[i][j] for j in range(width)] for i in range(height)]
     return guess
 
 
@@ -157,7 +155,7 @@ def test_a_ramp_is_filled_nearly_linearly() -> None:
     result = filled(ramp * known, known)
     by_mean = (ramp[hole].mean() - ramp[hole]).abs().mean()
     assert (result - ramp)[hole].abs().mean() < 0.1 * by_mean
-    assert (result - ramp).abs().max() < 0.06
+    assert (result - ramp).abs().max() < 0.04
     steps = result[0, 0].diff(dim=1)
     assert steps.min() > 0  # it rises everywhere, also across the border of the hole
 
@@ -207,6 +205,13 @@ def test_modulation_scales_and_shifts_each_channel() -> None:
         for channel in range(4):
             expected = features[row, channel] * (1 + numbers[row, channel]) + numbers[row, 4 + channel]
             torch.testing.assert_close(layer(features, condition)[row, channel], expected)
+
+
+def test_a_block_changes_nothing_at_first() -> None:
+    features, condition = random(2, 4, 3, 5), random(2, CONDITION, seed=1)
+    block = FeatureWiseBlock(4, CONDITION).double()
+    assert torch.equal(block(features, condition), features)
+    assert not torch.equal(trained(block)(features, condition), features)
 
 
 def test_a_block_without_a_condition_has_no_modulation() -> None:
@@ -268,9 +273,8 @@ def test_the_condition_reaches_the_image_once_it_is_trained(kind: Kind) -> None:
 
 
 def test_the_condition_steers_every_resolution_of_a_unet() -> None:
-    network = make(UNet, num_halvings=3)
+    network = trained(make(UNet, num_halvings=3))
     image, known, condition = damaged()
-    network.to_image.weight.data.normal_(generator=torch.Generator().manual_seed(0))  # type: ignore[union-attr, operator]
     before = network(image, known, condition)
     layers = [one for one in network.modules() if isinstance(one, FeatureWise)]
     assert sorted({one.steer.out_features // 2 for one in layers if one.steer is not None}) == [4, 8, 16, 32]

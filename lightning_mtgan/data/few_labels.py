@@ -17,19 +17,7 @@ from lightning_mtgan.data.streams import Streamed
 from lightning_mtgan.data.summary import Summary, summarise
 from lightning_mtgan.draws import seed_of
 from lightning_mtgan.errors import UserError
-from lightning_mtgan.tasks import make_tasks
-from lightning_mtgan.types import DataSpec, TaskKind
-
-NUM_ROWS = 16_384
-"""Rows of conditions that are drawn where the tasks of the data are independent."""
-LEAST_LABELLED = 256
-"""Rows of conditions that keep their labels, where there are so many; half as many at least."""
-LABELLED_PER_CLASS = 20
-"""The same, for each class of the largest task."""
-MOST_ROWS = 65_536
-"""Rows of conditions at most: whoever asks for one has it compared with each of them."""
-MOST_BYTES = 1 << 24
-"""Bytes of conditions at most, which every checkpoint holds."""
+from lightning_mtgan.types import DataSpec, hidden
 
 
 class FewLabels(ImageDataModule):
@@ -100,7 +88,7 @@ class FewLabels(ImageDataModule):
         if self.share == 1 or all(task.measure for task in spec.tasks):
             return spec
         tasks = tuple(task if task.measure else replace(task, is_complete=False) for task in spec.tasks)
-        return replace(spec, tasks=tasks, joint=_joint(spec, self.share))
+        return replace(spec, tasks=tasks, known_share=self.share * spec.known_share)
 
     def prepare_data(self) -> None:
         """The data shows what it is."""
@@ -165,38 +153,13 @@ class FewLabelled(IndexedImages):
 
 def _masked(targets: Mapping[str, Tensor], keeps: Tensor) -> dict[str, Tensor]:
     """Targets (N, ...) by task, unknown where not kept, bool (N,)."""
-    return {
-        name: target.where(keeps.view(-1, *(1,) * (target.ndim - 1)), torch.nan if target.is_floating_point() else -1)
-        for name, target in targets.items()
-    }
-
-
-def _first(share: float, order: Tensor, num_rows: int) -> Tensor:
-    """Which of some rows are in the share that an order (N,) of the first N of them begins with, bool (num_rows,)."""
-    first = torch.zeros(num_rows, dtype=torch.bool)
-    first[order[: max(1, round(share * num_rows))]] = True
-    return first
+    return {name: hidden(target, keeps) for name, target in targets.items()}
 
 
 def _keeps(num_images: int, share: float, seed: int) -> Tensor:
     """Which images keep their labels, bool (num_images,): those with the smallest numbers, one drawn for each."""
     generator = torch.Generator().manual_seed(seed_of(seed, "labels"))
     numbers = torch.rand(num_images, generator=generator, dtype=torch.float64)
-    return _first(share, numbers.argsort(stable=True), num_images)
-
-
-def _joint(spec: DataSpec, share: float) -> dict[str, Tensor]:
-    """Rows of conditions, of which a share keeps its labels; each row several times, until enough of them do."""
-    rows = spec.joint
-    if rows is None:
-        generator, cpu = torch.Generator().manual_seed(seed_of("few labels", "prior")), torch.device("cpu")
-        rows = {name: task.draw(NUM_ROWS, generator, cpu) for name, task in make_tasks(spec.tasks).items()}
-    num_rows, num_bytes = len(next(iter(rows.values()))), sum(target.nbytes for target in rows.values())
-    classes = max((task.size for task in spec.tasks if task.kind is TaskKind.CLASSIFICATION), default=0)
-    wanted = min(num_rows, max(LEAST_LABELLED, LABELLED_PER_CLASS * classes))
-    times = max(1, min(int(wanted / (share * num_rows)), MOST_ROWS // num_rows, MOST_BYTES // num_bytes))
-    # Real rows may be sorted; and as no more keep their labels than there are rows, none does so twice.
-    order = torch.randperm(num_rows, generator=torch.Generator().manual_seed(seed_of("few labels", "rows")))
-    keeps = _first(share, order, times * num_rows)
-    many = {name: target.repeat(times, *(1,) * (target.ndim - 1)) for name, target in rows.items()}
-    return many | _masked({task.name: many[task.name] for task in spec.tasks if task.measure is None}, keeps)
+    keeps = torch.zeros(num_images, dtype=torch.bool)
+    keeps[numbers.argsort(stable=True)[: max(1, round(share * num_images))]] = True
+    return keeps

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cache
 from typing import Any, Literal, NamedTuple
 
@@ -85,25 +85,42 @@ class PhotoPatches(IndexedImages):
         num_images: How many patches.
         seed: Seed of the choice.
         tasks: The targets to give, of those that are not measured on the image.
+        columns: The part of each photograph that patches are taken from, as shares of its width from the left.
+
+    Raises:
+        UserError: If a photograph has no patch there.
     """
 
     def __init__(
-        self, held_out: bool, image_size: int, num_images: int, seed: int, tasks: Sequence[str] = ("photograph",)
+        self,
+        held_out: bool,
+        image_size: int,
+        num_images: int,
+        seed: int,
+        tasks: Sequence[str] = ("photograph",),
+        columns: tuple[float, float] = (0.0, 1.0),
     ) -> None:
         self.held_out, self.image_size, self.tasks = held_out, image_size, tuple(tasks)
         self.pyramids = pyramids(held_out)
         generator = torch.Generator().manual_seed(seed)
         share = torch.rand(num_images, 5, generator=generator, dtype=torch.float64)  # a row is a function of its index
-        size = self.pyramids.size
+        first, last = ((self.pyramids.size[..., 1] * column).round().long() for column in columns)
+        size = torch.stack([self.pyramids.size[..., 0], last - first], dim=2)
         fitting = (size.amin(2) >= image_size).sum(1)  # scales of each photograph, the finest first
+        if not bool(fitting.all()):
+            raise UserError(
+                f"data.held_out_regions leaves no patch of {image_size} pixels in a photograph; use 0, a share "
+                "nearer to 0.5, or a smaller data.image_size"
+            )
         self.photograph = (share[:, 0] * len(size)).long()
         self.scale = (share[:, 1] * fitting[self.photograph]).long()
         room = size[self.photograph, self.scale] - image_size + 1
         self.place = (share[:, 2:4] * room).long()
         """Row and column of the upper left pixel, in pixels of the photograph at that scale, (N, 2)."""
+        self.place[:, 1] += first[self.photograph, self.scale]
         self.mirrored = share[:, 4] < 0.5
         self.start = self.pyramids.first[self.photograph, self.scale]
-        self.stride = size[self.photograph, self.scale, 1]
+        self.stride = self.pyramids.size[self.photograph, self.scale, 1]
 
     def __len__(self) -> int:
         return len(self.photograph)
@@ -141,9 +158,14 @@ class Photos(ImageDataModule):
         num_workers: Processes that fetch batches; 0 is fastest for images in memory.
         micro_batches: Parts of a batch that are trained on one after the other, to save memory.
         sampling: Which images are seen how often; None: each one once in an epoch.
+        held_out_regions: Share of each training photograph, its right end, that is never trained on, nor compared
+            with: its patches are the split ``regions``.
+
+    Raises:
+        UserError: If a number is out of range.
     """
 
-    splits = {
+    splits: Mapping[str, str] = {
         "train": f"patches of seven {SOURCE}",
         "reference": f"other patches of the same seven {SOURCE}",
         "held_out": f"patches of two other {SOURCE}",
@@ -159,20 +181,30 @@ class Photos(ImageDataModule):
         num_workers: int = 0,
         micro_batches: int = 1,
         sampling: Sampling | None = None,
+        held_out_regions: float = 0.0,
     ) -> None:
         super().__init__(batch_size, seed, num_workers, micro_batches, sampling)
+        if not 0 <= held_out_regions < 1:
+            raise UserError(f"data.held_out_regions is {held_out_regions}; use 0 for none, or a share below 1")
         if image_size not in SIZES:
             raise UserError(f"data.image_size is {image_size}; use {', '.join(map(str, SIZES[:-1]))} or {SIZES[-1]}")
         if num_images < 1:
             raise UserError(f"data.num_images is {num_images}; it must be at least 1")
         self.image_size, self.num_images = image_size, num_images
-        self.tasks = tuple(tasks)
+        self.tasks, self.held_out_regions = tuple(tasks), held_out_regions
+        if held_out_regions:
+            part = f"patches of the right {held_out_regions:.0%} of seven {SOURCE}, the rest of which was trained on"
+            left = f"the left {1 - held_out_regions:.0%} of "
+            words = {name: text.replace("patches of", f"patches of {left}") for name, text in type(self).splits.items()}
+            self.splits = {**type(self).splits, **{n: words[n] for n in ("train", "reference")}, "regions": part}
 
     def dataset(self, split: str) -> PhotoPatches:
-        """``train`` follows the seed; ``reference`` and ``held_out`` are the same for every run."""
+        """``train`` follows the seed; the other splits are the same for every run."""
         seed = seed_of("photos", split, self.seed if split == "train" else "")
         num_images = self.num_images if split == "train" else 50_000
-        return PhotoPatches(split == "held_out", self.image_size, num_images, seed, self.tasks)
+        edge = 1 - self.held_out_regions
+        columns = {"held_out": (0.0, 1.0), "regions": (edge, 1.0)}.get(split, (0.0, edge))
+        return PhotoPatches(split == "held_out", self.image_size, num_images, seed, self.tasks, columns)
 
     @property
     def spec(self) -> DataSpec:

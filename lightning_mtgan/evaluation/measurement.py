@@ -57,7 +57,8 @@ class Measurement:
         """How near held-out images come back to what they were; nothing of a Game that takes none."""
         if not isinstance(self.game, ImageGame) or protocol.num_restored_images == 0:
             return {}
-        images = self.data.dataset("held_out" if self._has_held_out() else protocol.split)
+        has_split = protocol.restored_split in self.data.splits and len(self.data.dataset(protocol.restored_split)) > 0
+        images = self.data.dataset(protocol.restored_split if has_split else protocol.split)
         count = min(protocol.num_restored_images, len(images))
         return restoration_figures(self.game, images, count, seed, self.similarity, leave) or {}
 

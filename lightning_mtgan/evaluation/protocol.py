@@ -28,6 +28,7 @@ class Protocol:
         kid_subset_size: Images in each.
         num_restored_images: Held-out images that a Game which takes images restores from each corruption, behind
             PSNR, SSIM and the error of colour; 0 leaves these out.
+        restored_split: The data that these are from; ``split`` where there is no such data.
         split: The data that the generated images are compared with.
         seed: Seed of the generated images.
     """
@@ -39,6 +40,7 @@ class Protocol:
     kid_subsets: int = 100
     kid_subset_size: int = 1_000
     num_restored_images: int = 200
+    restored_split: str = "held_out"
     split: str = "reference"
     seed: int = 0
 

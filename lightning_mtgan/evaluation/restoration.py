@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import torch
 from kornia.color import rgb_to_lab
@@ -36,8 +36,10 @@ def restoration_figures(
 ) -> dict[str, float] | None:
     """How well each corruption is restored: all ranks call it, each works on its share of the batches.
 
-    ``psnr/<corruption>`` (dB), ``ssim/<corruption>`` and ``lpips/<corruption>`` of the restored images, means
-    over images; ``psnr_input/<corruption>`` of the damaged ones, and ``psnr_gain/<corruption>``, the difference.
+    ``psnr/<corruption>`` (dB) of the mean squared error of all restored images, as of one large image, so that a
+    flat patch does not weigh more than all others; ``psnr_input/<corruption>`` of the damaged ones, and
+    ``psnr_gain/<corruption>``, the difference. ``psnr_mean/<corruption>``, the mean over images of each one's PSNR, and
+    ``psnr_mean_input/<corruption>``. ``ssim/<corruption>`` and ``lpips/<corruption>``, means over images.
     ``colour_error/<corruption>`` and ``colour_error_input/<corruption>`` of images in colour. ``psnr``,
     ``psnr_gain`` and ``ssim`` are means over corruptions. All compare whole images of 8 bits, also where a part
     was known.
@@ -74,9 +76,17 @@ def restoration_figures(
     found = in_batches(numbered, min(num_images, len(images)), work, game.device, leave)
     if found is None:
         return None
-    means = {name: {figure: row.mean().item() for figure, row in rows.items()} for name, rows in found.items()}
+    means = {name: _summed_up(rows) for name, rows in found.items()}
     figures = {f"{figure}/{name}": mean for name, rows in means.items() for figure, mean in rows.items()}
     return figures | {figure: sum(rows[figure] for rows in means.values()) / len(means) for figure in TOTALS}
+
+
+def _summed_up(rows: Mapping[str, Tensor]) -> dict[str, float]:
+    """The figures of one corruption, from those of each image."""
+    means = {figure: row.mean() for figure, row in rows.items()}
+    after, before = (decibels(means.pop(name)).item() for name in ("error", "error_input"))
+    pooled = {"psnr": after, "psnr_input": before, "psnr_gain": after - before}
+    return pooled | {figure: mean.item() for figure, mean in means.items()}
 
 
 def restored(game: ImageGame, jury: Jury, images: IndexedImages, seed: int) -> Source:
@@ -147,8 +157,9 @@ def compare(truth: Tensor, damaged: Tensor, restored: Tensor, similarity: Simila
 
 
 def _compared(truth: Tensor, damaged: Tensor, restored: Tensor, similarity: Similarity | None) -> dict[str, Tensor]:
-    before, after = psnr(damaged, truth), psnr(restored, truth)
-    figures = {"psnr": after, "psnr_input": before, "psnr_gain": after - before, "ssim": ssim(restored, truth)}
+    before, after = squared_error(damaged, truth), squared_error(restored, truth)
+    figures = {"error": after, "error_input": before, "psnr_mean": decibels(after), "psnr_mean_input": decibels(before)}
+    figures["ssim"] = ssim(restored, truth)
     if similarity is not None:
         figures["lpips"] = similarity.distance(restored, truth)
     if truth.shape[1] == 3:
@@ -157,18 +168,23 @@ def _compared(truth: Tensor, damaged: Tensor, restored: Tensor, similarity: Simi
     return {name: figure.double() for name, figure in figures.items()}
 
 
-def psnr(image: Tensor, truth: Tensor) -> Tensor:
-    """Peak signal-to-noise ratio of each image, 20 log10(255 / root mean square error) in dB, float64 (N,).
-
-    An error of less than a quarter of a grey level counts as a quarter: no image has more than 60.2 dB.
-
-    Args:
-        image: uint8 (N, C, H, W).
-        truth: Of the same shape.
-    """
+def squared_error(image: Tensor, truth: Tensor) -> Tensor:
+    """The mean squared error of each image uint8 (N, C, H, W), in squared grey levels, float64 (N,)."""
     squares = (image.int() - truth.int()).square().flatten(1)
-    error = squares.sum(1, dtype=torch.int64).double() / squares.shape[1]
+    return squares.sum(1, dtype=torch.int64).double() / squares.shape[1]
+
+
+def decibels(error: Tensor) -> Tensor:
+    """The peak signal-to-noise ratio 10 log10(255^2 / error) of mean squared errors, in dB.
+
+    An error of less than a quarter of a grey level counts as a quarter: nothing has more than 60.2 dB.
+    """
     return 10 * (PEAK**2 / error.clamp(min=LEAST_ERROR**2)).log10()
+
+
+def psnr(image: Tensor, truth: Tensor) -> Tensor:
+    """Peak signal-to-noise ratio of each image uint8 (N, C, H, W), in dB, float64 (N,)."""
+    return decibels(squared_error(image, truth))
 
 
 def ssim(image: Tensor, truth: Tensor) -> Tensor:

@@ -92,6 +92,11 @@ class Game(nn.Module, ABC):
         return 1
 
     @property
+    def known_share(self) -> float:
+        """Share of the images that are asked to show anything, where nobody says what."""
+        return self.spec.known_share
+
+    @property
     def obeys(self) -> bool:
         """Whether ``sample`` shows what it is asked for."""
         return True
@@ -129,7 +134,8 @@ class Game(nn.Module, ABC):
         self, num_images: int, generator: torch.Generator, given: Mapping[str, Tensor] | None = None
     ) -> dict[str, Tensor]:
         """A target of each task for each image: as given, and at random for the others."""
-        return draw_conditions(self.tasks, num_images, generator, self.device, given, self.spec.joint)
+        spec = self.spec
+        return draw_conditions(self.tasks, num_images, generator, self.device, given, spec.joint, self.known_share)
 
     def check(self) -> None:
         """Make sure that each parameter has exactly one owner and each phase a player.

@@ -15,6 +15,7 @@ from lightning_mtgan.augment import Augmentation
 from lightning_mtgan.conditions import condition_numbers
 from lightning_mtgan.errors import UserError
 from lightning_mtgan.games.arena import Arena
+from lightning_mtgan.games.asking import CompletedConditions
 from lightning_mtgan.games.discriminator import Discriminator
 from lightning_mtgan.games.fitting import require_fitting
 from lightning_mtgan.games.game import Game, Phase
@@ -58,6 +59,8 @@ class MTGAN(Game):
             ignores the condition, and no task heads.
         generator_every: Batches of which the generator plays one: steps of the discriminator for one of
             the generator.
+        completes_conditions: Where a real image lacks a target, the generated one is asked for what is drawn from the
+            data's distribution, rather than for nothing; needs an adversarial head that ignores the condition.
         self_supervision: From the spec and the number of features to tasks that make their own targets, on real and
             on generated images as they are; each name at most once.
 
@@ -80,6 +83,7 @@ class MTGAN(Game):
         clean_tasks: bool = False,
         packing: int = 1,
         generator_every: int = 1,
+        completes_conditions: bool = False,
         self_supervision: list[Callable[[DataSpec, int], SelfSupervision]] = [],  # noqa: B006
     ) -> None:
         super().__init__(spec)
@@ -111,6 +115,12 @@ class MTGAN(Game):
         player_d = nn.ModuleDict({"network": discriminator})
         if augmentation is not None and supervision is not None and not clean_tasks:
             augmentation.require_valid([task.spec for task in headed.values()])
+        if completes_conditions and discriminator.adversarial.reads_condition:
+            raise UserError(
+                f"model.game.completes_conditions is true, but {type(discriminator.adversarial).__name__} would tell "
+                "generated images by their conditions; use lightning_mtgan.networks.UnconditionalHead"
+            )
+        self.completed = CompletedConditions(spec, self.tasks) if completes_conditions and self.tasks else None
         self.players["discriminator"] = player_d
         if table is not None and embedding_owner == "shared":
             if discriminator.supervision is None and not self.constraints:
@@ -200,18 +210,28 @@ class MTGAN(Game):
         """
         return {name: task.target(batch) for name, task in self.tasks.items()}
 
+    def conditions(self, batch: Batch) -> dict[str, Tensor]:
+        """What the generated images of a batch are asked to show; in each phase of a step the same."""
+        targets = self.targets(batch)
+        return targets if self.completed is None else self.completed(targets, batch["draws"].at("conditions"))
+
+    @property
+    def known_share(self) -> float:
+        """See Game; all of them, where conditions are completed."""
+        return self.spec.known_share if self.completed is None else 1.0
+
     def discriminator_losses(self, batch: Batch) -> Terms:
         """L_adv, the tasks' losses, and the regularisers of this player that are played every time."""
-        targets, draws = self.targets(batch), batch["draws"]
-        play = self.arena.play(batch, targets, moves_generator=False)
+        targets, conditions, draws = self.targets(batch), self.conditions(batch), batch["draws"]
+        play = self.arena.play(batch, conditions, moves_generator=False)
         now = [one for one in self._regularizers("discriminator") if one.every == 1]
         kinds = {kind for one in now for kind in one.differentiates}
-        play.real, play.fake = self.arena.see_both(play, targets, kinds)
+        play.real, play.fake = self.arena.see_both(play, conditions, kinds)
         real, fake = play.real.logits, play.fake.logits
         losses = {"adversarial": self.adversarial.discriminator(real, fake)}
         if self.discriminator.supervision is not None:
             features = self.arena.task_features(play, "real"), self.arena.task_features(play, "fake")
-            losses |= self.discriminator.supervision.discriminator_losses(*features, targets, targets)
+            losses |= self.discriminator.supervision.discriminator_losses(*features, targets, conditions)
         losses |= {one.name: one.discriminator_loss(play, self.discriminator.trunk) for one in self.self_supervision}
         losses |= {one.name: one.loss(play) for one in now}
         if self.augmentation is not None:
@@ -239,19 +259,19 @@ class MTGAN(Game):
 
     def lazy_losses(self, regularizer: Regularizer, batch: Batch) -> Terms:
         """One regulariser alone, times the interval at which it is played."""
-        play = self.arena.play(batch, self.targets(batch), moves_generator=regularizer.player == "generator")
+        play = self.arena.play(batch, self.conditions(batch), moves_generator=regularizer.player == "generator")
         name = regularizer.name
         return Terms({name: regularizer.loss(play) * regularizer.every}, penalties=frozenset({name}))
 
     def shared_losses(self, batch: Batch) -> Terms:
         """The tasks' losses of generated images, for an embedding that neither player owns."""
-        targets = self.targets(batch)
+        targets = self.conditions(batch)
         play = self.arena.play(batch, targets, moves_generator=True)
         return Terms(self._task_losses(play, targets), (play.fake_image,))
 
     def generator_losses(self, batch: Batch) -> Terms:
         """L_adv, the tasks' losses of generated images, and the generator's regularisers."""
-        targets = self.targets(batch)
+        targets = self.conditions(batch)
         play = self.arena.play(batch, targets, moves_generator=True)
         now = [one for one in self._regularizers("generator") if one.every == 1]
         real_logits = None

@@ -10,6 +10,7 @@ from torch.nn.functional import leaky_relu
 
 from lightning_mtgan.errors import UserError
 from lightning_mtgan.networks.image_encoder import ImageEncoder
+from lightning_mtgan.networks.r3gan import LEAKY_RELU_GAIN, initialized
 
 
 class ConvEncoder(ImageEncoder):
@@ -34,11 +35,14 @@ class ConvEncoder(ImageEncoder):
         if num_halvings < 0:
             raise UserError(f"num_halvings is {num_halvings}; use 0 for none, or 1 to 4")
         super().__init__([width << level for level in range(num_halvings + 1)])
-        self.from_image = nn.Conv2d(num_channels, width, 3, padding=1)
+        self.from_image = initialized(nn.Conv2d(num_channels, width, 3, padding=1))
         self.shrink = nn.ModuleList(
-            nn.Conv2d(above, below, 3, stride=2, padding=1) for above, below in pairwise(self.widths)
+            initialized(nn.Conv2d(above, below, 3, stride=2, padding=1), LEAKY_RELU_GAIN)
+            for above, below in pairwise(self.widths)
         )
-        self.refine = nn.ModuleList(nn.Conv2d(below, below, 3, padding=1) for below in self.widths[1:])
+        self.refine = nn.ModuleList(
+            initialized(nn.Conv2d(below, below, 3, padding=1), LEAKY_RELU_GAIN) for below in self.widths[1:]
+        )
 
     def forward(self, image: Tensor) -> list[Tensor]:
         """Images (N, C, H, W) to maps (N, widths[l], H / 2^l, W / 2^l)."""

@@ -5,6 +5,8 @@ from __future__ import annotations
 from torch import Tensor, nn
 from torch.nn.functional import leaky_relu
 
+from lightning_mtgan.networks.r3gan import LEAKY_RELU_GAIN, initialized
+
 
 class FeatureWise(nn.Module):
     """h (1 + W_s e + b_s) + W_t e + b_t for each channel, Perez et al. 2018 (FiLM, arXiv:1709.07871), equation 2.
@@ -35,7 +37,7 @@ class FeatureWiseBlock(nn.Module):
     """x + conv(act(FiLM(conv(act(x)), e))): a residual block steered by a condition, without normalisation.
 
     Perez et al. 2018 (arXiv:1709.07871), section 3.2, with the activation in front of the convolutions as in He et
-    al. 2016 (arXiv:1603.05027).
+    al. 2016 (arXiv:1603.05027). The last convolution starts at zero, as in Zhang et al. 2019 (Fixup, arXiv:1901.09321).
 
     Args:
         num_channels: Channels C of the features.
@@ -44,9 +46,9 @@ class FeatureWiseBlock(nn.Module):
 
     def __init__(self, num_channels: int, condition_dim: int) -> None:
         super().__init__()
-        self.first = nn.Conv2d(num_channels, num_channels, 3, padding=1)
+        self.first = initialized(nn.Conv2d(num_channels, num_channels, 3, padding=1), LEAKY_RELU_GAIN)
         self.modulate = FeatureWise(num_channels, condition_dim)
-        self.second = nn.Conv2d(num_channels, num_channels, 3, padding=1)
+        self.second = initialized(nn.Conv2d(num_channels, num_channels, 3, padding=1), gain=0.0)
 
     def forward(self, features: Tensor, condition: Tensor) -> Tensor:
         """Features (N, C, H, W) and conditions (N, D) to (N, C, H, W)."""

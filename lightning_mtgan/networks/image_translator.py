@@ -72,14 +72,6 @@ class ImageTranslator(nn.Module, ABC):
         """The encoder's maps, the full resolution first, and conditions (N, condition_dim) to (N, C, H, W)."""
 
 
-def starting_at_zero(layer: nn.Conv2d) -> nn.Conv2d:
-    """The layer, whose output is zero at first."""
-    nn.init.zeros_(layer.weight)
-    if layer.bias is not None:
-        nn.init.zeros_(layer.bias)
-    return layer
-
-
 def _require_same(encoder: ImageEncoder, width: int, num_halvings: int) -> None:
     trunk = (encoder.widths[0], len(encoder.widths) - 1)
     for name, own, given in zip(("width", "num_halvings"), (width, num_halvings), trunk, strict=True):

@@ -11,7 +11,8 @@ from torch.nn.functional import leaky_relu
 
 from lightning_mtgan.networks.feature_wise import FeatureWiseBlock
 from lightning_mtgan.networks.image_encoder import ImageEncoder
-from lightning_mtgan.networks.image_translator import ImageTranslator, starting_at_zero
+from lightning_mtgan.networks.image_translator import ImageTranslator
+from lightning_mtgan.networks.r3gan import LEAKY_RELU_GAIN, initialized
 from lightning_mtgan.types import DataSpec
 
 
@@ -28,8 +29,10 @@ class UpBlock(nn.Module):
 
     def __init__(self, in_channels: int, out_channels: int, condition_dim: int) -> None:
         super().__init__()
-        self.grow = nn.Sequential(nn.Conv2d(in_channels, 4 * out_channels, 1), nn.PixelShuffle(2))
-        self.join = nn.Conv2d(2 * out_channels, out_channels, 1)
+        self.grow = nn.Sequential(
+            initialized(nn.Conv2d(in_channels, 4 * out_channels, 1), LEAKY_RELU_GAIN), nn.PixelShuffle(2)
+        )
+        self.join = initialized(nn.Conv2d(2 * out_channels, out_channels, 1))
         self.block = FeatureWiseBlock(out_channels, condition_dim)
 
     def forward(self, features: Tensor, skip: Tensor, condition: Tensor) -> Tensor:
@@ -68,7 +71,7 @@ class UNet(ImageTranslator):
         widths = self.encoder.widths
         self.blocks = nn.ModuleList(FeatureWiseBlock(widths[-1], condition_dim) for _ in range(num_blocks))
         self.up = nn.ModuleList(UpBlock(below, above, condition_dim) for below, above in pairwise(widths[::-1]))
-        self.to_image = starting_at_zero(nn.Conv2d(widths[0], spec.num_channels, 3, padding=1))
+        self.to_image = initialized(nn.Conv2d(widths[0], spec.num_channels, 3, padding=1), gain=0.0)
 
     def residual(self, maps: Sequence[Tensor], condition: Tensor) -> Tensor:
         """The encoder's maps, the full resolution first, and conditions (N, condition_dim) to (N, C, H, W)."""
