@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import json
-from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -117,37 +116,53 @@ def test_all_labels_change_nothing() -> None:
     assert FewLabels(stacks(), 1).spec.joint is None
 
 
+def drawn(spec: DataSpec, count: int, given: dict[str, Tensor] | None = None) -> dict[str, Tensor]:
+    tasks, generator = make_tasks(spec.tasks), torch.Generator().manual_seed(0)
+    return draw_conditions(tasks, count, generator, torch.device("cpu"), given, spec.joint, spec.known_share)
+
+
 @pytest.mark.parametrize("share", [0.01, 0.9])
 @pytest.mark.parametrize("data", [stacks(), stacks(tasks=("red", "even", "ink", "colour")), shapes()])
 def test_conditions_lack_labels_as_often_as_images(data: ImageDataModule, share: float) -> None:
-    spec, inner = FewLabels(data, share).spec, data.spec
-    assert spec.joint is not None and list(spec.joint) == [task.name for task in spec.tasks]
-    sizes = {len(rows) for rows in spec.joint.values()}
-    assert len(sizes) == 1 and sum(rows.nbytes for rows in spec.joint.values()) <= 1 << 24
-    known = {task.name: is_known(spec.joint[task.name]) for task in spec.tasks}
+    spec, inner, count = FewLabels(data, share).spec, data.spec, 20_000
+    assert spec.known_share == share and inner.known_share == 1
+    found, whole = drawn(spec, count), drawn(inner, count)
+    assert list(found) == list(whole) == [task.name for task in spec.tasks]
+    known = {task.name: is_known(found[task.name]) for task in spec.tasks}
     common = next(iter(known.values()))
-    assert abs(common.double().mean().item() - share) < 0.51 / sizes.pop()
+    assert abs(common.double().mean().item() - share) < 5 * (share * (1 - share) / count) ** 0.5
     for task in spec.tasks:
-        rows = spec.joint[task.name]
+        rows = found[task.name]
+        assert rows.dtype == whole[task.name].dtype
         if task.measure is not None:
-            assert bool(known[task.name].all())
+            assert torch.equal(rows, whole[task.name])
         else:
-            assert torch.equal(known[task.name], common)
+            # All labels of an image together, and hiding them changes no other draw.
+            assert torch.equal(known[task.name], common) and torch.equal(rows[common], whole[task.name][common])
+            gone = rows[~common]
+            assert bool((gone.isnan() if gone.is_floating_point() else gone == -1).all())
         if task.name in ("red", "shape"):
             assert rows[common].unique().tolist() == list(range(task.size))
-    if inner.joint is not None:
-        # What is known of a row are targets of one and the same image, and no image is there twice with labels.
+    assert (spec.joint is None) == (inner.joint is None)
+    if inner.joint is not None and spec.joint is not None:
+        # What is known of a row are targets of one and the same image.
+        assert equal(spec.joint, inner.joint)
         name, numbers = ("ink", "colour") if "ink" in inner.joint else ("position", "energy")
-        pairs = [torch.cat([one[name].flatten(1), one[numbers]], dim=1) for one in (spec.joint, inner.joint)]
-        found, real = (Counter(map(tuple, rows.tolist())) for rows in (pairs[0][common], pairs[1]))
-        assert found <= real
+        pairs = [torch.cat([one[name].flatten(1), one[numbers]], dim=1) for one in (found, inner.joint)]
+        known_rows, real_rows = (set(map(tuple, some.tolist())) for some in (pairs[0][common], pairs[1]))
+        assert known_rows <= real_rows and len(known_rows) > 100
 
 
 def test_a_spec_is_the_same_for_every_seed_and_survives_a_checkpoint() -> None:
-    one, other = (FewLabels(stacks(), 0.1, seed=seed).spec for seed in (0, 1))
-    back = DataSpec.from_dict(one.to_dict())
-    for spec in (other, back):
-        assert spec == one and spec.joint is not None and one.joint is not None and equal(spec.joint, one.joint)
+    for tasks in (("red", "green"), ("red", "even", "ink")):
+        one, other = (FewLabels(stacks(tasks=tasks), 0.1, seed=seed).spec for seed in (0, 1))
+        assert (one.joint is None) == (len(tasks) == 2) and not any(task.is_complete for task in one.tasks)
+        for spec in (other, DataSpec.from_dict(one.to_dict())):
+            assert spec == one and spec.known_share == 0.1 and equal(spec.joint or {}, one.joint or {})
+        old = one.to_dict()
+        assert old.pop("known_share") == 0.1
+        before = DataSpec.from_dict(old)
+        assert before.known_share == 1 and before == replace(one, known_share=1.0) != one
 
 
 def test_many_classes_are_all_there_and_priors_count() -> None:
@@ -158,22 +173,29 @@ def test_many_classes_are_all_there_and_priors_count() -> None:
             prior = ((0.5,) + (0.5 / 99,) * 99,)
             return replace(spec, tasks=(replace(spec.tasks[0], size=100, prior=prior),), joint=None)
 
-    joint = FewLabels(Many(), 0.01).spec.joint
-    assert joint is not None
-    (rows,) = joint.values()
-    assert len(rows) == 65_536
+    rows = drawn(FewLabels(Many(), 0.01).spec, 200_000)["digit"]
     counts = rows[rows >= 0].bincount(minlength=100)
-    assert counts.sum() == 655 and 0.42 < counts[0] / 655 < 0.58 and (counts > 0).sum() > 90
+    assert 1_800 < counts.sum() < 2_200 and 0.45 < counts[0] / counts.sum() < 0.55 and (counts > 0).all()
+    assert rows.min() == -1
 
 
-def test_conditions_are_drawn_from_rows_with_gaps() -> None:
-    spec = FewLabels(stacks(), 0.1).spec
-    tasks, cpu = make_tasks(spec.tasks), torch.device("cpu")
-    drawn = draw_conditions(tasks, 2000, torch.Generator().manual_seed(0), cpu, {}, spec.joint)
-    assert 0.07 < is_known(drawn["red"]).double().mean() < 0.13
-    wanted = {"red": torch.full((50,), 3)}
-    asked = draw_conditions(tasks, 50, torch.Generator().manual_seed(0), cpu, wanted, spec.joint)
-    assert (asked["green"] >= 0).all() and len(asked["green"].unique()) > 5  # of rows that know the red digit
+def test_who_is_asked_for_something_is_asked_for_all_of_it() -> None:
+    wanted = {"red": torch.full((300,), 3)}
+    for tasks in (("red", "green", "blue"), ("red", "even", "ink", "colour")):
+        spec = FewLabels(stacks(tasks=tasks), 0.1).spec
+        asked = drawn(spec, 300, wanted)
+        assert (asked["red"] == 3).all()
+        for name, target in asked.items():
+            assert bool(is_known(target).all()) and (name == "red" or len(target.unique()) > 1)
+        again = drawn(replace(spec, known_share=1.0), 300, wanted)
+        assert equal(asked, again)
+        # Also what is given as unknown stays as it is, so that drawn conditions can be given again.
+        first = drawn(spec, 300)
+        back = drawn(spec, 300, first)
+        assert list(back) == list(tasks)
+        assert equal({n: t.nan_to_num(-5) for n, t in back.items()}, {n: t.nan_to_num(-5) for n, t in first.items()})
+        empty = drawn(spec, 300, {})
+        assert all(torch.equal(is_known(empty[name]), is_known(first[name])) for name in tasks)
 
 
 def test_without_labels_nothing_is_missing() -> None:

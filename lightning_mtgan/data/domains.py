@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from functools import cached_property
 from typing import Any
 
@@ -91,7 +92,7 @@ class Domains(lightning.LightningDataModule):
         """That of the first domain, with those of all domains."""
         specs = {name: domain.spec for name, domain in self.domains.items()}
         one = self.first.spec
-        return DataSpec(one.image_size, one.num_channels, one.tasks, one.joint, specs)
+        return replace(one, domains=specs)
 
     @property
     def splits(self) -> Mapping[str, str]:

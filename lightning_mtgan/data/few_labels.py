@@ -88,7 +88,7 @@ class FewLabels(ImageDataModule):
         if self.share == 1 or all(task.measure for task in spec.tasks):
             return spec
         tasks = tuple(task if task.measure else replace(task, is_complete=False) for task in spec.tasks)
-        return replace(spec, tasks=tasks, known_share=self.share * spec.known_share)
+        return replace(spec, tasks=tasks, known_share=min(self.share, spec.known_share))
 
     def prepare_data(self) -> None:
         """The data shows what it is."""

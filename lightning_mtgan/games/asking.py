@@ -14,6 +14,22 @@ from lightning_mtgan.tasks import Task
 from lightning_mtgan.types import DataSpec, is_known
 
 
+def whole_rows(joint: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Rows of targets, (N, ...) by task, all known: those that are; without any, gaps are filled from other rows.
+
+    Args:
+        joint: Targets of the same images by task.
+    """
+    known = {name: is_known(target) for name, target in joint.items()}
+    whole = reduce(torch.logical_and, known.values())
+    if bool(whole.any()):
+        return {name: target[whole] for name, target in joint.items()}
+    return {
+        name: target[known[name].nonzero()[:, 0][torch.arange(len(target)) % int(known[name].sum())]]
+        for name, target in joint.items()
+    }
+
+
 class CompletedConditions:
     """Conditions of generated images: the targets of real ones, and draws from the data's distribution without any.
 
@@ -37,7 +53,8 @@ class CompletedConditions:
         drawn = draw_conditions(
             self.tasks, draws.num_global(num_images), draws.generator("conditions"), device, joint=self._rows(device)
         )
-        has_all = reduce(torch.logical_and, (is_known(target) for target in targets.values()))
+        known = (self.tasks[name].is_known(target).view(num_images, -1).all(1) for name, target in targets.items())
+        has_all = reduce(torch.logical_and, known)
         found = {}
         for name, target in targets.items():
             wanted = draws.mine(drawn[name], num_images).to(target.dtype)

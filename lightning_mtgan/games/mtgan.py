@@ -15,7 +15,7 @@ from lightning_mtgan.augment import Augmentation
 from lightning_mtgan.conditions import condition_numbers
 from lightning_mtgan.errors import UserError
 from lightning_mtgan.games.arena import Arena
-from lightning_mtgan.games.asking import CompletedConditions
+from lightning_mtgan.games.asking import CompletedConditions, whole_rows
 from lightning_mtgan.games.discriminator import Discriminator
 from lightning_mtgan.games.fitting import require_fitting
 from lightning_mtgan.games.game import Game, Phase
@@ -86,6 +86,8 @@ class MTGAN(Game):
         completes_conditions: bool = False,
         self_supervision: list[Callable[[DataSpec, int], SelfSupervision]] = [],  # noqa: B006
     ) -> None:
+        if completes_conditions and spec.joint is not None:
+            spec = replace(spec, joint=whole_rows(spec.joint))
         super().__init__(spec)
         if generator_every < 1:
             raise UserError(f"model.game.generator_every is {generator_every}; use 1 for every batch, or more")
@@ -239,9 +241,11 @@ class MTGAN(Game):
             self.augmentation.hear(signs.repeat_interleave(self.discriminator.packing), draws)  # of images, not packs
         passes = {id(seen.source): seen.source.features for seen in (play.real, play.fake)}
         pivot = tuple(passes.values()) if self._judges_as_seen else ()
-        return Terms(losses, pivot, frozenset(one.name for one in now), self._observed(play, targets))
+        return Terms(losses, pivot, frozenset(one.name for one in now), self._observed(play, targets, conditions))
 
-    def _observed(self, play: Play, targets: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    def _observed(
+        self, play: Play, targets: Mapping[str, Tensor], conditions: Mapping[str, Tensor]
+    ) -> dict[str, Tensor]:
         if play.draws.step % vital_signs.EVERY:
             return {}
         seen = {
@@ -251,7 +255,10 @@ class MTGAN(Game):
         if self.augmentation is not None:
             seen |= self.augmentation.observed(play.draws)
         if play.draws.step % vital_signs.PAIRS_EVERY == 0:
-            condition = condition_numbers(targets, self.spec.tasks if self.obeys else ())
+            specs = self.spec.tasks if self.obeys else ()
+            condition, asked = (condition_numbers(one, specs) for one in (targets, conditions))
+            if condition is not None and asked is not None:
+                condition = condition.where(condition == asked, -1)  # pairs that were asked for the same
             if condition is None or self.discriminator.packing > 1:
                 condition = torch.zeros(len(play.real.logits), dtype=torch.int64, device=play.real.logits.device)
             seen["signal/diversity"] = vital_signs.distance_within(play.real.features, play.fake.features, condition)

@@ -20,7 +20,7 @@ class Classification(Task):
     def draw(self, num_images: int, generator: torch.Generator, device: torch.device) -> Tensor:
         """Classes (N,) by the prior, uniform when there is none."""
         if self.spec.prior:
-            weights = torch.tensor(self.spec.prior[0], device=device)
+            weights = self._prior_on(device, ())[0]
             return torch.multinomial(weights, num_images, replacement=True, generator=generator)
         return torch.randint(self.spec.size, (num_images,), generator=generator, device=device)
 

@@ -26,7 +26,6 @@ class Regression(Numbers):
     def __init__(self, spec: TaskSpec) -> None:
         super().__init__(spec)
         table = torch.tensor(spec.prior or ((-1.0, 1.0),) * spec.size, dtype=torch.float64)
-        self._quantiles = table.float()
         self._mean, self._std = table.mean(1), table.std(1).clamp(min=1e-6)
         self._moments: dict[tuple[torch.device, torch.dtype], tuple[Tensor, Tensor]] = {}
 
@@ -51,7 +50,7 @@ class Regression(Numbers):
 
     def draw(self, num_images: int, generator: torch.Generator, device: torch.device) -> Tensor:
         """Numbers (N, size), independent, by the inverse of each one's distribution function."""
-        table = self._quantiles.to(device)
+        table = self._prior_on(device, ((-1.0, 1.0),) * self.spec.size)
         steps = table.shape[1] - 1
         where = torch.rand(num_images, self.spec.size, generator=generator, device=device) * steps
         below = where.long().clamp(max=steps - 1)

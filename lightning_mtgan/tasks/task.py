@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
@@ -23,6 +24,13 @@ class Task(ABC):
     def __init__(self, spec: TaskSpec) -> None:
         self.spec = spec
         self.name = spec.name
+        self._tables: dict[torch.device, Tensor] = {}
+
+    def _prior_on(self, device: torch.device, default: Sequence[Sequence[float]]) -> Tensor:
+        """The prior, or what stands for it where there is none, on a device: copied there once."""
+        if device not in self._tables:
+            self._tables[device] = torch.tensor(self.spec.prior or default, device=device)
+        return self._tables[device]
 
     def target(self, batch: Batch) -> Tensor:
         """The truth about the real images of a batch."""
