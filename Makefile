@@ -10,7 +10,7 @@ train: $(READY)
 	$(RUN) train.py
 
 test: check
-	$(RUN) -m pytest
+	$(RUN) -m pytest -n 2 --dist loadfile
 
 check: $(READY)
 	$(VENV)/bin/ruff check .

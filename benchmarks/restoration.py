@@ -5,8 +5,8 @@ images, steps, learning rates falling to 0 along a cosine, and the same 500 patc
 damaged by the same chances as in benchmarks/classical.py, which must have run before for its column to be filled.
 
 "separate, L1 alone" is seven networks, one for each corruption, whose generators together have as many parameters as
-the joint one's or, by the next width, a little more; each makes as many steps, on a seventh of the batch, rounded up,
-which is 9 % more images. "joint, L1 alone" is its partner: nothing but the errors of the restorations is learned.
+the joint one's or, by the next width, a little more; each makes as many steps, on its corruption's share of the batch.
+"joint, L1 alone" is its partner: nothing but the errors of the restorations is learned.
 
 Rows are appended as they finish; a second call goes on where the first one stopped.
 
@@ -41,9 +41,6 @@ CORRUPTIONS = {name: type(one).__name__ for name, one in classical.CORRUPTIONS.i
 BATCH_SIZE = 32
 HALF_LIFE_KIMG = 2.0
 """Of the average: short, because falling learning rates average, too."""
-MU = {"colourisation": 0.1, "box_inpainting": 0.2, "free_form_inpainting": 0.2}
-"""Weights of the restorations other than 1: a hole's error is a mean over its few pixels, and outshouts the others."""
-LEARNING_RATES = {"generator": 2.0e-3, "discriminator": 5.0e-4}
 FIGURES = ("psnr", "psnr_input", "psnr_gain", "ssim", "colour_error", "colour_error_input")
 FINAL = {
     **{"num_images": 2000, "num_neighbour_images": 500, "kid_subsets": 2},
@@ -57,6 +54,7 @@ L1_ALONE = [
     "--model.balancers.discriminator=null",
     "--model.balancers.r1=null",
     "--model.optimizers.discriminator=null",
+    "--model.schedulers.discriminator=null",
     *[
         f"--model.balancers.generator.weights.{name}=null"
         for name in ("adversarial", "feature_matching", "photograph", "colour", "texture")
@@ -75,22 +73,29 @@ Job = tuple[str, str, int]
 """Name of the row, the one corruption of a separate network or "", seed."""
 
 
+def probabilities() -> dict[str, float]:
+    """How often the joint model draws each corruption."""
+    listed = merged([ROOT / "conf" / "default.yaml", CONF], {})["model"]["game"]["init_args"]["corruptions"]
+    found = [one.get("init_args", {}).get("probability", 1.0) for one in listed]
+    return dict(zip(CORRUPTIONS, (one / sum(found) for one in found), strict=True))
+
+
 def keys(name: str, corruption: str, steps: int) -> list[str]:
     """The arguments of train.py for one training."""
-    share, own = 1.0, [f"--model.balancers.generator.weights.{one}={mu}" for one, mu in MU.items()]
-    if corruption:  # whose weight says nothing then
-        share = 1 / len(CORRUPTIONS)
+    share, own = 1.0, list[str]()
+    if corruption:
+        share = probabilities()[corruption]
         only = [{"class_path": f"lightning_mtgan.corruptions.{CORRUPTIONS[corruption]}"}]
         own = [f"--model.game.corruptions={json.dumps(only)}", f"--model.game.generator.width={separate_width()}"]
+        own += [f"--model.balancers.generator.weights.{one}=null" for one in CORRUPTIONS if one != corruption]
     players = ["generator"] if "--model.game.adversarial=null" in ROWS[name] else ["generator", "discriminator"]
-    cosine = {"class_path": "lightning_mtgan.schedules.CosineSchedule", "init_args": {"num_steps": steps}}
     return [
         f"--config={CONF}",
         f"--trainer.max_steps={steps}",
         f"--data.batch_size={math.ceil(BATCH_SIZE * share)}",
         f"--ema.half_life_kimg={HALF_LIFE_KIMG * share}",
-        *[f"--model.schedulers.{player}={json.dumps(cosine)}" for player in players],
-        *[f"--model.optimizers.{player}.lr={LEARNING_RATES[player]}" for player in players],
+        *[f"--model.schedulers.{player}.num_steps={steps}" for player in players],
+        f"--model.schedulers.generator.warmup_steps={steps // 10}",
         *ROWS[name],
         *own,
     ]
@@ -211,9 +216,9 @@ def table(rows: list[Row]) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2], help="the first one is for all rows")
-    parser.add_argument("--steps", type=int, default=2500)
+    parser.add_argument("--steps", type=int, default=4000)
     parser.add_argument("--only", nargs="*", default=list(ROWS), help="rows instead of all")
-    parser.add_argument("--repeated", nargs="*", default=[FULL, ALONE, SEPARATE], help="rows that get all seeds")
+    parser.add_argument("--repeated", nargs="*", default=[ALONE, SEPARATE], help="rows that get all seeds")
     parser.add_argument("--jobs", type=int, default=2, help="trainings at once, one thread each")
     parser.add_argument("--output", type=Path, default=ROOT / "runs" / "benchmarks" / "restoration.jsonl")
     parser.add_argument("--table", action="store_true", help="only print the table of what is there")

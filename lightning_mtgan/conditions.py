@@ -67,13 +67,13 @@ def draw_conditions(
     if joint is None:
         drawn = {name: task.draw(num_images, generator, device) for name, task in tasks.items()}
     else:
-        where = torch.rand(num_images, generator=generator, device=device)
+        where = torch.rand(num_images, generator=generator, device=device, dtype=torch.float32)
         if fixed.keys() >= joint.keys():  # nothing is left to draw, and to look for agreeing rows takes long
             return {name: fixed[name] for name in joint} | fixed
         rows = _agreeing_rows(joint, fixed, where)
         drawn = {name: target.to(device)[rows] for name, target in joint.items()}
     if known_share < 1 and not fixed:
-        keeps = torch.rand(num_images, generator=generator, device=device) < known_share
+        keeps = torch.rand(num_images, generator=generator, device=device, dtype=torch.float32) < known_share
         drawn |= {n: hidden(target, keeps) for n, target in drawn.items() if tasks[n].spec.measure is None}
     return {**drawn, **fixed}
 

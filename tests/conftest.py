@@ -56,6 +56,7 @@ Train = Callable[..., Path]
 def arguments_of(config: Path) -> list[str]:
     more = {
         "images": lambda: [f"--data.root={own_images()}", f"--data.cache={CACHE}"],
+        "ssgan": lambda: ["--data.batch_size=16"],
         "mts4gan": lambda: ["--data.image_size=16", "--data.batch_size=16"],
         "shapes": lambda: ["--data.image_size=16", "--data.batch_size=16"],
     }.get(config.stem, list)()

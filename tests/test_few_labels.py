@@ -96,7 +96,7 @@ def test_other_splits_and_the_constraint_keep_everything() -> None:
         few, whole = (one.dataset(split)[torch.arange(50)]["targets"] for one in (data, shapes()))
         assert equal(few, whole)
         assert data.splits[split] == shapes().splits[split]
-    assert data.splits["train"].endswith("drawn by the seed, of which 10 % keep their labels")
+    assert data.splits["train"].endswith("drawn by the seed, and 10 % of all keep their labels")
     assert {task.name: task.is_complete for task in data.spec.tasks} == {
         "shape": False,
         "position": False,
@@ -288,7 +288,7 @@ def test_a_training_resumes_bit_by_bit_and_can_be_measured(
     written = yaml.safe_load((whole / "config.yaml").read_text())["data"]["init_args"]
     assert set(written) == {"batch_size", "data", "micro_batches", "num_workers", "sampling", "share"}
     summary = json.loads((whole / "summary.json").read_text())
-    assert summary["protocol"]["trained_on"].endswith("of which 10 % keep their labels")
+    assert summary["protocol"]["trained_on"].endswith("and 10 % of all keep their labels")
     checkpoint = whole / "checkpoints" / "last.ckpt"
     figures = tmp_path / "figures.json"
     with torch.no_grad():

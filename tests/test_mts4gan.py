@@ -11,9 +11,10 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from torch import Tensor
+from torch import Tensor, nn
 
 from lightning_mtgan import __main__ as tools
+from lightning_mtgan.augment import Translation
 from lightning_mtgan.averaging import ParameterAverage
 from lightning_mtgan.balancing import WeightedSum
 from lightning_mtgan.corruptions import BoxInpainting, Colourisation, Damaged, Denoising, SuperResolution
@@ -22,11 +23,11 @@ from lightning_mtgan.draws import Draws
 from lightning_mtgan.errors import UserError
 from lightning_mtgan.games import MTS4GAN
 from lightning_mtgan.losses import Hinge, NonSaturating, RelativisticAverage
-from lightning_mtgan.networks import PatchTrunk, ResidualTranslator, UNet
-from lightning_mtgan.regularizers import R1, R2, LeCam, PathLength
+from lightning_mtgan.networks import ImageEncoder, PatchTrunk, ResidualTranslator, UNet
+from lightning_mtgan.regularizers import R1, R2, LeCam, PathLength, RealConsistency
 from lightning_mtgan.self_supervision import Jigsaw, LabelAugmented, Rotations, TransformationPrediction
 from lightning_mtgan.supervision import AuxiliaryHeads
-from lightning_mtgan.types import Batch, part_of
+from lightning_mtgan.types import Batch, DataSpec, part_of
 from tests.conftest import Train, arguments_of, weights
 
 CONFIG = next(path for path in (Path(__file__).parents[1] / "conf").glob("mts4gan.yaml"))
@@ -231,6 +232,25 @@ def test_a_micro_batch_is_a_part_of_the_whole() -> None:
     assert torch.equal(torch.cat([part[1] for part in parts]), index)
 
 
+def test_micro_batches_weigh_each_image_alike() -> None:
+    game, whole = mts4gan(adversarial=None), batch()
+    together = game.generator_losses(whole).losses
+    parts = [game.generator_losses(part_of(whole, part, 6)).losses for part in range(6)]
+    for name in NAMES:
+        mean = torch.stack([losses[name] for losses in parts]).mean()
+        assert mean.item() == pytest.approx(together[name].item(), abs=1e-6), name
+
+
+def test_what_stands_on_the_generator_itself_is_refused() -> None:
+    class Scaled(UNet):
+        def __init__(self, spec: DataSpec, condition_dim: int, encoder: ImageEncoder | None) -> None:
+            super().__init__(spec, condition_dim, encoder, width=4, num_blocks=1)
+            self.gain = nn.Parameter(torch.ones(1))
+
+    with pytest.raises(TypeError, match=r"Scaled.gain stands on the generator itself"):
+        mts4gan(generator=Scaled)
+
+
 def test_rotations_of_true_images_are_recognised_or_not() -> None:
     game = mts4gan(self_supervision=[rotation()])
     right = game.recognised(batch()["image"])["rotation"]
@@ -246,6 +266,8 @@ def test_rotations_of_true_images_are_recognised_or_not() -> None:
         ({"adversarial": None, "shares_encoder": True}, "without model.game.adversarial there is no discriminator"),
         ({"regularizers": [PathLength()]}, "PathLength, which needs a generator with latents"),
         ({"regularizers": [R1(), R1()]}, "has R1 twice"),
+        ({"regularizers": [RealConsistency(Translation())]}, "RealConsistency, which changes an image, but not"),
+        ({"spec": replace(DATA.spec, domains={"one": DATA.spec})}, "but the data is Domains"),
         ({"regularizers": [LeCam()], "adversarial": RelativisticAverage()}, "judges differences alone"),
         ({"self_supervision": [rotation(), rotation(LabelAugmented)]}, "has `rotation` twice"),
         ({"embedding_dim": 0}, "model.game.embedding_dim is 0"),

@@ -49,6 +49,17 @@ class Mixture:
         share = replace(draws.on_host(), dtype=torch.float32).uniform("corruption", num_images)
         return torch.bucketize(share.double(), self._bounds, right=True)
 
+    def counts(self, draws: Draws, num_images: int) -> list[int]:
+        """Images of the global batch, of all ranks and micro-batches, that get each corruption.
+
+        Args:
+            draws: For the global batch.
+            num_images: Images N of this rank and micro-batch.
+        """
+        whole = replace(draws, rank=0, world_size=1, part=0, parts=1)
+        index = self.assignment(whole, draws.num_global(num_images))
+        return index.bincount(minlength=len(self.names)).tolist()
+
     @torch.no_grad()
     def __call__(self, image: Tensor, draws: Draws) -> tuple[Damaged, Tensor]:
         """Each image (N, C, H, W) in [-1, 1], N at least 1, damaged in its own way.

@@ -72,7 +72,7 @@ class FewLabels(ImageDataModule):
         words = self.data.splits
         if self.share == 1:
             return words
-        return {**words, "train": f"{words['train']}, of which {100 * self.share:.3g} % keep their labels"}
+        return {**words, "train": f"{words['train']}, and {100 * self.share:.3g} % of all keep their labels"}
 
     def dataset(self, split: str) -> IndexedImages:
         """The images of a split; some of ``train`` have labels."""

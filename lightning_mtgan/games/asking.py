@@ -10,8 +10,14 @@ from torch import Tensor
 
 from lightning_mtgan.conditions import draw_conditions
 from lightning_mtgan.draws import Draws
+from lightning_mtgan.errors import UserError
 from lightning_mtgan.tasks import Task
 from lightning_mtgan.types import DataSpec, is_known
+
+
+def has_all(target: Tensor) -> Tensor:
+    """Which images have their whole target (N, ...), bool (N,): each of several numbers; of a map any pixel."""
+    return ~target.isnan().flatten(1).any(1) if target.is_floating_point() and target.ndim > 1 else is_known(target)
 
 
 def whole_rows(joint: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -19,8 +25,17 @@ def whole_rows(joint: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
     Args:
         joint: Targets of the same images by task.
+
+    Raises:
+        UserError: If no row knows all of some task.
     """
-    known = {name: is_known(target) for name, target in joint.items()}
+    known = {name: has_all(target) for name, target in joint.items()}
+    for name, rows in known.items():
+        if not bool(rows.any()):
+            raise UserError(
+                f"model.game.completes_conditions is true, but no row of the data's conditions knows all of `{name}`; "
+                "give more of its labels, or set it false"
+            )
     whole = reduce(torch.logical_and, known.values())
     if bool(whole.any()):
         return {name: target[whole] for name, target in joint.items()}
@@ -53,12 +68,11 @@ class CompletedConditions:
         drawn = draw_conditions(
             self.tasks, draws.num_global(num_images), draws.generator("conditions"), device, joint=self._rows(device)
         )
-        known = (self.tasks[name].is_known(target).view(num_images, -1).all(1) for name, target in targets.items())
-        has_all = reduce(torch.logical_and, known)
+        knows = reduce(torch.logical_and, (has_all(target) for target in targets.values()))
         found = {}
         for name, target in targets.items():
             wanted = draws.mine(drawn[name], num_images).to(target.dtype)
-            found[name] = target.where(has_all.view(-1, *(1,) * (target.ndim - 1)), wanted)
+            found[name] = target.where(knows.view(-1, *(1,) * (target.ndim - 1)), wanted)
         return found
 
     def _rows(self, device: torch.device) -> dict[str, Tensor] | None:

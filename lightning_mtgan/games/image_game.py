@@ -9,14 +9,30 @@ import torch
 from torch import Tensor
 
 from lightning_mtgan.corruptions import Corruption, Damaged
+from lightning_mtgan.errors import UserError
 from lightning_mtgan.games.game import Game
+from lightning_mtgan.types import DataSpec
 
 
 class ImageGame(Game, ABC):
-    """A Game whose generator restores images: it has nothing to make an image of without one."""
+    """A Game whose generator restores images: it has nothing to make an image of without one.
+
+    Args:
+        spec: What the data is.
+
+    Raises:
+        UserError: If the data is several domains.
+    """
 
     corruptions: Mapping[str, Corruption]
     """What can be restored, by name."""
+
+    def __init__(self, spec: DataSpec) -> None:
+        super().__init__(spec)
+        if spec.domains:
+            raise UserError(
+                f"{type(self).__name__} takes images of one kind, but the data is Domains; give one of them"
+            )
 
     @abstractmethod
     def restore(self, damaged: Damaged, corruptions: Sequence[str]) -> Tensor:

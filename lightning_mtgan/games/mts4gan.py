@@ -10,12 +10,13 @@ from torch import Tensor, nn
 
 from lightning_mtgan import vital_signs
 from lightning_mtgan.corruptions import Corruption, Damaged, Mixture
+from lightning_mtgan.draws import Draws
 from lightning_mtgan.errors import UserError
 from lightning_mtgan.games.game import Phase
 from lightning_mtgan.games.image_game import ImageGame
 from lightning_mtgan.games.paired_discriminator import PairedDiscriminator
 from lightning_mtgan.games.pairing import Pairing, require_fitting
-from lightning_mtgan.losses import AdversarialLoss, feature_distance, lost_error, masked_mean
+from lightning_mtgan.losses import AdversarialLoss, feature_distance, lost_error
 from lightning_mtgan.networks import ImageEncoder, ImageTranslator, PatchHead, PatchTrunk
 from lightning_mtgan.regularizers import Regularizer
 from lightning_mtgan.self_supervision import SelfSupervision
@@ -97,6 +98,11 @@ class MTS4GAN(ImageGame):
             self.players["discriminator"] = nn.ModuleDict({"network": discriminator})
         require_fitting(self.mixture.names, discriminator, adversarial, self._regularizers, spec.tasks)
         self._generator = [generator(spec, embedding_dim, encoder)]  # in a list: what it borrows has another owner
+        own_parts = [*self.generator.named_parameters(recurse=False), *self.generator.named_buffers(recurse=False)]
+        if own_parts:  # only its modules are given to the player, because it may borrow one of them
+            raise TypeError(
+                f"{type(self.generator).__name__}.{own_parts[0][0]} stands on the generator itself; give it a module"
+            )
         table = nn.Embedding(len(corruptions), embedding_dim)
         parts = {name: part for name, part in self.generator.named_children() if part is not encoder}
         self.players["generator"] = nn.ModuleDict({**parts, "embedding": table})
@@ -240,10 +246,19 @@ class MTS4GAN(ImageGame):
             damaged, index, fake = pairing.damaged, pairing.index, pairing.fake
             losses = self._judged(pairing, targets)
         errors = lost_error(fake, batch["image"], damaged.known)
-        losses |= {name: masked_mean(errors, index == number) for number, name in enumerate(self.mixture.names)}
+        losses |= self._by_corruption(errors, index, batch["draws"].at("corruption"))
         losses |= {name: task.image_loss(fake, targets[name]) for name, task in self.constraints.items()}
         penalties = frozenset({"feature_matching"} & losses.keys())
         return Terms(losses, (fake,), penalties)
+
+    def _by_corruption(self, errors: Tensor, index: Tensor, draws: Draws) -> dict[str, Tensor]:
+        """The mean error of each corruption's images in the global batch; how many there are, every rank knows."""
+        scale = draws.num_global(len(index)) / len(index)  # a loss is averaged over ranks and micro-batches
+        counts = self.mixture.counts(draws, len(index))
+        return {
+            name: errors.where(index == number, 0).sum() * (scale / max(1, count))
+            for number, (name, count) in enumerate(zip(self.mixture.names, counts, strict=True))
+        }
 
     def _judged(self, pairing: Pairing, targets: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """What the discriminator asks of restored images."""

@@ -13,7 +13,15 @@ from lightning_mtgan.draws import Draws
 from lightning_mtgan.errors import UserError
 from lightning_mtgan.games.paired_discriminator import PairedDiscriminator, Sight
 from lightning_mtgan.losses import AdversarialLoss
-from lightning_mtgan.regularizers import DiscriminatorRegularizer, Pass, Play, Regularizer, Seen
+from lightning_mtgan.regularizers import (
+    DiscriminatorRegularizer,
+    FakeConsistency,
+    Pass,
+    Play,
+    RealConsistency,
+    Regularizer,
+    Seen,
+)
 from lightning_mtgan.types import TaskSpec
 
 
@@ -103,6 +111,11 @@ def require_fitting(
             raise UserError(
                 f"model.game.regularizers has {kind}, which needs a generator with latents; MTS4GAN takes those of the "
                 "discriminator, such as R1"
+            )
+        if isinstance(one, RealConsistency | FakeConsistency):
+            raise UserError(
+                f"model.game.regularizers has {kind}, which changes an image, but not the damaged one beside "
+                "it; leave it out"
             )
         if names.count(one.name) > 1:
             raise UserError(f"model.game.regularizers has {kind} twice; name each once")

@@ -32,4 +32,5 @@ def feature_distance(real: Sequence[Tensor], fake: Sequence[Tensor]) -> Tensor:
         fake: Those of restored images.
     """
     pairs = zip(real, fake, strict=True)
-    return torch.stack([(one.detach() - other).abs().mean() for one, other in pairs]).sum()
+    kind = torch.promote_types(fake[0].dtype, torch.float32)
+    return torch.stack([(one.detach() - other).abs().mean(dtype=kind) for one, other in pairs]).sum()

@@ -9,10 +9,10 @@ from torch.nn.functional import avg_pool2d, interpolate, pad
 
 NUM_SWEEPS = 2
 """Sweeps of Jacobi for Laplace's equation at each level."""
-SMOOTHEST, ROUGHEST, NUM_STEPS = 0.2, 4.0, 4
+SMOOTHEST, ROUGHEST, NUM_STEPS = 0.05, 4.0, 8
 """Eigenvalues of (mean of neighbours - pixel)^2 that the steps put out, and how many steps there are at each level.
 
-4 is the largest that there is; what is smoother than 0.2 was right at the coarser level already.
+4 is the largest that there is; what is smoother than 0.05 was right at the coarser level already.
 """
 STEPS = tuple(
     2 / (ROUGHEST + SMOOTHEST + (ROUGHEST - SMOOTHEST) * math.cos(math.pi * (2 * index + 1) / (2 * NUM_STEPS)))

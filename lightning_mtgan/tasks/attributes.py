@@ -30,7 +30,7 @@ class Attributes(Numbers):
     def draw(self, num_images: int, generator: torch.Generator, device: torch.device) -> Tensor:
         """Answers (N, size), independent, by the prior; even odds when there is none."""
         odds = self._prior_on(device, ((0.5,),) * self.spec.size)[:, 0]
-        numbers = torch.rand(num_images, self.spec.size, generator=generator, device=device)
+        numbers = torch.rand(num_images, self.spec.size, generator=generator, device=device, dtype=torch.float32)
         return (numbers < odds).float()
 
     def parse(self, text: str) -> Tensor:

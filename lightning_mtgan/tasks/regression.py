@@ -52,7 +52,7 @@ class Regression(Numbers):
         """Numbers (N, size), independent, by the inverse of each one's distribution function."""
         table = self._prior_on(device, ((-1.0, 1.0),) * self.spec.size)
         steps = table.shape[1] - 1
-        where = torch.rand(num_images, self.spec.size, generator=generator, device=device) * steps
+        where = torch.rand(num_images, self.spec.size, generator=generator, device=device, dtype=torch.float32) * steps
         below = where.long().clamp(max=steps - 1)
         rows = torch.arange(self.spec.size, device=device)
         low, high = table[rows, below], table[rows, below + 1]

@@ -29,7 +29,7 @@ class Task(ABC):
     def _prior_on(self, device: torch.device, default: Sequence[Sequence[float]]) -> Tensor:
         """The prior, or what stands for it where there is none, on a device: copied there once."""
         if device not in self._tables:
-            self._tables[device] = torch.tensor(self.spec.prior or default, device=device)
+            self._tables[device] = torch.tensor(self.spec.prior or default, device=device, dtype=torch.float32)
         return self._tables[device]
 
     def target(self, batch: Batch) -> Tensor:
