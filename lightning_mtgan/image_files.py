@@ -148,7 +148,7 @@ def decode(file: IO[bytes], format_: Format) -> np.ndarray:
 def decode_whole(file: IO[bytes], channels: int) -> tuple[np.ndarray, np.ndarray]:
     """An image file in its own size: pixels uint8 (channels, H, W), and which of them are opaque, bool (H, W).
 
-    Pixels that are transparent, or more so than not, are mid-grey; everything else is as in ``decode``.
+    Pixels that are transparent at all, as at the soft edge of an erasure, are mid-grey; all else is as in ``decode``.
 
     Raises:
         CannotDecode: If it cannot be decoded.
@@ -159,7 +159,7 @@ def decode_whole(file: IO[bytes], channels: int) -> tuple[np.ndarray, np.ndarray
             with contextlib.suppress(*BROKEN):
                 ImageOps.exif_transpose(image, in_place=True)
             has_alpha = image.mode in ("LA", "La", "PA", "RGBA", "RGBa") or "transparency" in image.info
-            opaque = np.asarray(image.convert("RGBA"))[..., 3] >= 128 if has_alpha else np.ones(image.size[::-1], bool)
+            opaque = np.asarray(image.convert("RGBA"))[..., 3] == 255 if has_alpha else np.ones(image.size[::-1], bool)
             plain = _plain(image, (128, 128, 128))
             if plain.mode == "F":
                 plain = Image.fromarray(np.asarray(plain).round().clip(0, 255).astype(np.uint8))

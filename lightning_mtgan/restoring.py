@@ -13,6 +13,7 @@ from lightning_mtgan.corruptions import Damaged
 from lightning_mtgan.errors import UserError
 from lightning_mtgan.games import ImageGame
 from lightning_mtgan.image_files import CannotDecode, decode_whole, header
+from lightning_mtgan.networks import filled
 from lightning_mtgan.pictures import save, to_picture
 
 ENDINGS = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff")
@@ -33,7 +34,7 @@ def restore_folder(game: ImageGame, folder: Path, corruption: str | None, output
         UserError: If there is nothing to restore, a file is broken, or it is not said what happened.
     """
     name = chosen(game, corruption)
-    files = images_of(folder)
+    files, dtype = images_of(folder), next(game.parameters()).dtype
     if output.resolve() == folder.resolve():
         raise UserError(f"--output {output} is the folder of the images themselves; choose another")
     for path in files:  # all of them, before the first is written
@@ -44,7 +45,8 @@ def restore_folder(game: ImageGame, folder: Path, corruption: str | None, output
             )
     for path in track(files, f"Restoring ({name})", disable=len(files) < 2):
         damaged = game.corruptions[name].prepared(*read(path, game.spec.num_channels))
-        restored = whole(game, Damaged(damaged.image.to(game.device), damaged.known.to(game.device)), name)
+        image, known = (one.to(game.device, dtype) for one in (damaged.image, damaged.known))
+        restored = whole(game, Damaged(image, known), name)
         save(to_picture(restored[0]), output / f"{path.stem}.png")
     print(f"{len(files)} restored images are in {output}")
 
@@ -98,7 +100,7 @@ def read(path: Path, channels: int) -> tuple[Tensor, Tensor]:
         with path.open("rb") as file:
             pixels, opaque = decode_whole(file, channels)
     except (OSError, CannotDecode) as error:
-        raise UserError(f"{error}; repair it or take it away") from error
+        raise UserError(f"--images: {path} {error}; repair it or take it away") from error
     image, known = torch.from_numpy(pixels)[None].float() / 127.5 - 1, torch.from_numpy(opaque)[None, None].float()
     return image * known, known
 
@@ -108,11 +110,13 @@ def whole(game: ImageGame, damaged: Damaged, name: str) -> Tensor:
     height, width = damaged.image.shape[2:]
     if max(height, width) <= TILE + 2 * MARGIN:
         return game.restore(damaged, [name])
+    base = filled(damaged.image, damaged.known)  # as a whole: a hole may be larger than a tile
     restored = torch.empty_like(damaged.image)
     for rows, outer_rows, inner_rows in spans(height):
         for columns, outer_columns, inner_columns in spans(width):
-            part = Damaged(*(one[:, :, outer_rows, outer_columns] for one in (damaged.image, damaged.known)))
-            restored[:, :, rows, columns] = game.restore(part, [name])[:, :, inner_rows, inner_columns]
+            *part, begun = (one[:, :, outer_rows, outer_columns] for one in (damaged.image, damaged.known, base))
+            made = game.restore(Damaged(*part), [name], begun)
+            restored[:, :, rows, columns] = made[:, :, inner_rows, inner_columns]
     return restored
 
 

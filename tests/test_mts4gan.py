@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy as copying
+import io
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -14,6 +15,7 @@ from PIL import Image
 from torch import Tensor, nn
 
 from lightning_mtgan import __main__ as tools
+from lightning_mtgan import restoring
 from lightning_mtgan.augment import Translation
 from lightning_mtgan.averaging import ParameterAverage
 from lightning_mtgan.balancing import WeightedSum
@@ -22,6 +24,7 @@ from lightning_mtgan.data import Photos
 from lightning_mtgan.draws import Draws
 from lightning_mtgan.errors import UserError
 from lightning_mtgan.games import MTS4GAN
+from lightning_mtgan.image_files import decode_whole
 from lightning_mtgan.losses import Hinge, NonSaturating, RelativisticAverage
 from lightning_mtgan.networks import ImageEncoder, PatchTrunk, ResidualTranslator, UNet
 from lightning_mtgan.regularizers import R1, R2, LeCam, PathLength, RealConsistency
@@ -283,7 +286,12 @@ def test_parts_that_do_not_fit_are_named(changes: dict[str, object], says: str) 
 
 
 def test_a_folder_of_images_is_restored(train: Train, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    run = train(*arguments_of(CONFIG), "--model.game.shares_encoder=true", "--trainer.max_steps=2")
+    run = train(
+        *arguments_of(CONFIG),
+        "--model.game.shares_encoder=true",
+        "--trainer.precision=64-true",
+        "--trainer.max_steps=2",
+    )
     printed = capfd.readouterr().out
     assert "shared encoder: " in printed and "psnr_gain" in printed
     encoder = [key for key in weights(run) if "trunk.encoder" in key]
@@ -326,9 +334,38 @@ def test_a_folder_of_images_is_restored(train: Train, tmp_path: Path, capfd: pyt
         assert generate(*arguments) == 2
         assert says in capfd.readouterr().err
         assert {path: path.stat().st_mtime_ns for path in output.iterdir()} == before
-    (folder / "broken.png").write_bytes(b"\x89PNG")
-    assert generate(f"--images={folder}", "--restore=denoising") == 2
-    assert "broken.png" in capfd.readouterr().err
+    whole = (folder / "opaque.png").read_bytes()
+    for broken in (b"\x89PNG", whole[: len(whole) // 2]):
+        (folder / "broken.png").write_bytes(broken)
+        assert generate(f"--images={folder}", "--restore=denoising") == 2
+        assert "broken.png" in capfd.readouterr().err
+
+
+def test_large_images_are_restored_in_tiles_without_seams(monkeypatch: pytest.MonkeyPatch) -> None:
+    game = mts4gan()
+    with torch.no_grad():
+        for parameter in game.generator.to_image.parameters():  # type: ignore[union-attr]
+            parameter *= 0.05
+    ramp = torch.linspace(-1, 1, 90)[None, None, None].expand(1, 3, 70, 90).clone()
+    known = torch.ones(1, 1, 70, 90)
+    known[..., 10:60, 10:80] = 0  # larger than a tile with its margin
+    given = Damaged(ramp * known, known)
+    with torch.no_grad():
+        expected = restoring.whole(game, given, "box_inpainting")
+        monkeypatch.setattr(restoring, "TILE", 24)
+        monkeypatch.setattr(restoring, "MARGIN", 16)
+        tiled = restoring.whole(game, given, "box_inpainting")
+    assert torch.equal(tiled * known, given.image)
+    assert (tiled - expected).abs().max() < 0.02
+
+
+def test_soft_edges_of_an_erasure_are_no_truth() -> None:
+    row = np.full((1, 4, 4), 250, dtype=np.uint8)
+    row[0, :, 3] = (0, 100, 254, 255)
+    file = io.BytesIO()
+    Image.fromarray(row, "RGBA").save(file, "PNG")
+    pixels, opaque = decode_whole(file, 3)
+    assert opaque.tolist() == [[False, False, False, True]] and pixels[0].tolist() == [[128, 128, 128, 250]]
 
 
 def test_noise_has_no_folder_of_images(train: Train, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:

@@ -94,6 +94,10 @@ class Fidelity(Callback):
         for protocol in (self.periodic, self.final):
             if protocol.split not in splits:
                 raise UserError(f"fidelity: the data has no split `{protocol.split}`; it has {', '.join(splits)}")
+            if protocol.restored_split not in (*splits, "held_out"):  # which not all data have
+                raise UserError(
+                    f"fidelity: the data has no split `{protocol.restored_split}`; it has {', '.join(splits)}"
+                )
             require_enough(len(trainer.datamodule.dataset(protocol.split)), protocol)  # type: ignore[attr-defined]
             if protocol.num_images <= protocol.num_neighbours:
                 raise UserError(

@@ -194,7 +194,7 @@ class Photos(ImageDataModule):
         self.tasks, self.held_out_regions = tuple(tasks), held_out_regions
         if held_out_regions:
             part = f"patches of the right {held_out_regions:.0%} of seven {SOURCE}, the rest of which was trained on"
-            left = f"the left {1 - held_out_regions:.0%} of "
+            left = f"the left {1 - held_out_regions:.0%} of"
             words = {name: text.replace("patches of", f"patches of {left}") for name, text in type(self).splits.items()}
             self.splits = {**type(self).splits, **{n: words[n] for n in ("train", "reference")}, "regions": part}
 

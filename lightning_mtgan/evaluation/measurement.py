@@ -57,10 +57,14 @@ class Measurement:
         """How near held-out images come back to what they were; nothing of a Game that takes none."""
         if not isinstance(self.game, ImageGame) or protocol.num_restored_images == 0:
             return {}
-        has_split = protocol.restored_split in self.data.splits and len(self.data.dataset(protocol.restored_split)) > 0
-        images = self.data.dataset(protocol.restored_split if has_split else protocol.split)
-        count = min(protocol.num_restored_images, len(images))
-        return restoration_figures(self.game, images, count, seed, self.similarity, leave) or {}
+        split, count = self._restored_images(protocol)
+        return restoration_figures(self.game, self.data.dataset(split), count, seed, self.similarity, leave) or {}
+
+    def _restored_images(self, protocol: Protocol) -> tuple[str, int]:
+        """The split that images are restored from, and how many."""
+        name = protocol.restored_split
+        split = name if name in self.data.splits and len(self.data.dataset(name)) > 0 else protocol.split
+        return split, min(protocol.num_restored_images, len(self.data.dataset(split)))
 
     def real_images(self, protocol: Protocol, leave: Leave = never) -> tuple[Reference | None, Known | None]:
         """Real images to compare with, and those to search for copies."""
@@ -107,6 +111,10 @@ class Measurement:
             figures |= overfitting(train, held_out, made) | calibration(held_out, game.tasks)
         figures |= restorations
         facts = describe(protocol, len(real.features), self.jury, self.data.splits, game.device)
+        if isinstance(game, ImageGame):
+            split, count = self._restored_images(protocol)
+            facts |= {"num_images": len(fake.features), "restored_split": split, "num_restored_images": count}
+            facts["kid_subset_size"] = min(facts["kid_subset_size"], len(fake.features))
         if self.similarity is not None and restorations:
             facts["similarity_checksum"] = self.similarity.checksum
         return figures, facts

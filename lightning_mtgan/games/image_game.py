@@ -35,12 +35,13 @@ class ImageGame(Game, ABC):
             )
 
     @abstractmethod
-    def restore(self, damaged: Damaged, corruptions: Sequence[str]) -> Tensor:
+    def restore(self, damaged: Damaged, corruptions: Sequence[str], base: Tensor | None = None) -> Tensor:
         """Damaged images restored: (N, C, H, W) in [-1, 1], of any H and W; what is known stays as it is.
 
         Args:
             damaged: What is left of the images, (N, C, H, W) in [-1, 1].
             corruptions: The name of what happened to each of them, N names.
+            base: The images with their holes ``filled``, (N, C, H, W), where they are parts of larger ones.
         """
 
     def sample(

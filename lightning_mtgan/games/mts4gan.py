@@ -186,15 +186,15 @@ class MTS4GAN(ImageGame):
         """What is left of a batch's images, and of what, int64 (N,): the same in each phase of a step."""
         return self.mixture(batch["image"], batch["draws"].at("corruption"))
 
-    def restored(self, damaged: Damaged, index: Tensor) -> Tensor:
+    def restored(self, damaged: Damaged, index: Tensor, base: Tensor | None = None) -> Tensor:
         """Damaged images restored, not yet confined to [-1, 1]: (N, C, H, W)."""
         condition = self.embedding(index).to(damaged.image.dtype)
-        return self.generator(damaged.image, damaged.known, condition).to(damaged.image.dtype)
+        return self.generator(damaged.image, damaged.known, condition, base).to(damaged.image.dtype)
 
-    def restore(self, damaged: Damaged, corruptions: Sequence[str]) -> Tensor:
+    def restore(self, damaged: Damaged, corruptions: Sequence[str], base: Tensor | None = None) -> Tensor:
         """See ImageGame."""
         index = torch.tensor([self.mixture.names.index(name) for name in corruptions], device=self.device)
-        return self.restored(damaged, index).clamp(-1, 1)
+        return self.restored(damaged, index, base).clamp(-1, 1)
 
     def targets(self, batch: Batch) -> dict[str, Tensor]:
         """The truth of each task about the images, which restored ones must show again."""

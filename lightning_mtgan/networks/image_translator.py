@@ -39,19 +39,20 @@ class ImageTranslator(nn.Module, ABC):
             _require_same(encoder, width, num_halvings)
         self.encoder = encoder if encoder is not None else ConvEncoder(spec.num_channels + 1, width, num_halvings)
 
-    def forward(self, image: Tensor, known: Tensor, condition: Tensor) -> Tensor:
+    def forward(self, image: Tensor, known: Tensor, condition: Tensor, base: Tensor | None = None) -> Tensor:
         """Damaged images restored.
 
         Args:
             image: What is left of them, (N, C, H, W) in [-1, 1], of any H and W.
             known: 1 where a pixel is that of the truth, 0 where it must be restored, (N, 1, H, W).
             condition: What to restore, (N, condition_dim).
+            base: ``filled`` images, where they are parts of larger ones that were filled as a whole; None to fill them.
 
         Returns:
             (N, C, H, W), around [-1, 1]: no function bounds it, so that a loss has a gradient everywhere.
         """
         height, width = image.shape[2:]
-        base = filled(image, known)
+        base = filled(image, known) if base is None else base
         residual = self.residual(self.maps(base, known), condition)[:, :, :height, :width]
         return torch.where(known >= 1, image, base + residual)
 

@@ -87,6 +87,8 @@ def tasks_section(charts: Charts) -> list[Markup]:
     drawn = []
     for prefix, figure in (TASKS | RESTORATIONS).items():
         names = charts.metrics.below(prefix)
+        if prefix in charts.metrics.columns:  # the mean over all
+            drawn.append(charts.single(prefix))
         if prefix == "task_error":  # each in a unit of its own
             for name, task in names.items():
                 drawn.append(charts.several(figure._replace(title=f"{figure.title}: {task}"), {name: task}))
