@@ -74,7 +74,9 @@ class Samples(Callback):
     def _held_out(self, trainer: Trainer) -> torch.Tensor:
         """The images that are restored in every picture, uint8 (N, C, H, W): each fills three columns."""
         data = trainer.datamodule  # type: ignore[attr-defined]
-        splits = [split for split in ("regions", "held_out", "reference") if split in data.splits and len(data.dataset(split))]
+        splits = [
+            split for split in ("regions", "held_out", "reference") if split in data.splits and len(data.dataset(split))
+        ]
         images = data.dataset(splits[0])
         return images[torch.arange(min(max(1, self.num_columns // 3), len(images)))]["image"]
 
