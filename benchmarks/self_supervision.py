@@ -8,7 +8,7 @@ the plain GAN and of the slowest of the others. Shapes, 16 x 16 pixels, 144 mode
 labels. Shapes stand at any angle, so that no rotation can be told; jigsaws can be put together. Digits, 1,000 modes,
 stand upright. Rows are appended to a file as they finish; a second call goes on where the first one stopped.
 
-    python benchmarks/self_supervision.py            # everything: about 30 minutes on 2 idle cores
+    python benchmarks/self_supervision.py            # everything: about 25 minutes on 2 idle cores
     python benchmarks/self_supervision.py --table    # only print what is there
 """
 
