@@ -26,7 +26,7 @@ from lightning_mtgan.data.streams import write_stream
 from lightning_mtgan.data.summary import print_summary
 from lightning_mtgan.draws import seed_of
 from lightning_mtgan.errors import RunFailed, UserError
-from lightning_mtgan.evaluation import Evaluator, Extractor, Jury, Measurement, Protocol, Similarity
+from lightning_mtgan.evaluation import Evaluator, Extractor, Jury, Protocol, Similarity, measurement_of
 from lightning_mtgan.games import Game, ImageGame
 from lightning_mtgan.page import write_page
 from lightning_mtgan.pictures import beside_its_channels, beside_its_maps, labelled, save, sheet, to_picture
@@ -114,7 +114,7 @@ def evaluate(arguments: argparse.Namespace) -> None:
     cache = config["fidelity"].get("cache")
     given = config["fidelity"].get("similarity")
     similarity = build(Similarity, given) if given is not None else None
-    measurement = Measurement(jury, data, game, Path(cache) if cache is not None else None, similarity)
+    measurement = measurement_of(jury, data, game, Path(cache) if cache is not None else None, similarity)
     seed = seed_of("fidelity", protocol.seed)
     fake, (real, known) = measurement.generate(protocol, seed), measurement.real_images(protocol)
     opinions = measurement.opinions(_game(arguments, averaged=False), protocol, seed)

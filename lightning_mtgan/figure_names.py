@@ -143,6 +143,9 @@ CONFLICTS = {
 TASKS = {
     "task_accuracy": Figure("Task accuracy", "generated images that show what was asked", HIGHER, each="task"),
     "task_error": Figure("Task error", "distance to what was asked, in the task's own unit", LOWER, each="task"),
+    "agreement": Figure(
+        "Agreement between domains", "images of the same latents that show the same in two domains", HIGHER, each="task"
+    ),
     "head_accuracy": Figure(
         "Accuracy of the discriminator's heads",
         "on held-out images",

@@ -34,7 +34,7 @@ def restore_folder(game: ImageGame, folder: Path, corruption: str | None, output
         UserError: If there is nothing to restore, a file is broken, or it is not said what happened.
     """
     name = chosen(game, corruption)
-    files, dtype = images_of(folder), next(game.parameters()).dtype
+    files, dtype = images_of(folder), game.dtype
     if output.resolve() == folder.resolve():
         raise UserError(f"--output {output} is the folder of the images themselves; choose another")
     for path in files:  # all of them, before the first is written

@@ -18,6 +18,9 @@ FREE_KEYS = tuple(f"data.init_args.{key}" for key in ("num_workers", "cache", "d
 TOLD_KEYS = tuple(f"data.init_args.{key}" for key in ("micro_batches", "root", "table"))
 """Keys of the data that may change with a printed line; data that were moved are known by their content."""
 
+_WITHIN = re.compile(r"^data\.init_args\.(?:(?:data|domains\.[^.]+)\.init_args\.)+")
+"""How the keys of data begin that stand inside other data: FewLabels and Domains."""
+
 
 @dataclass(frozen=True)
 class Resume:
@@ -153,12 +156,13 @@ def compare(stored: Mapping[str, Any], present: Mapping[str, Any], path: Path) -
     lines = []
     for key in sorted(before.keys() | now.keys()):
         old, new = before.get(key, "not set"), now.get(key, "not set")
-        if old == new or key in FREE_KEYS or key.startswith("fidelity."):
+        plain = _WITHIN.sub("data.init_args.", key)
+        if old == new or plain in FREE_KEYS or key.startswith("fidelity."):
             continue
         group, _, rest = key.partition(".")
         scheduled = group == "optimizers" and rest.split(".")[0] in (stored.get("schedulers") or {})
         name = key if group in ("data", "seed", "ema", "trainer") else f"model.{key}"
-        if key not in TOLD_KEYS and (group in ("game", "data", "seed", "schedulers") or scheduled):
+        if plain not in TOLD_KEYS and (group in ("game", "data", "seed", "schedulers") or scheduled):
             raise UserError(
                 f"checkpoint {path} was trained with {name} = {old}, but this run has {new}; "
                 "resume with the same networks, data and schedules, or start a new run"

@@ -20,10 +20,11 @@ from torch_fidelity.registry import FEATURE_EXTRACTORS_REGISTRY
 from torchvision.models import vgg16
 
 from lightning_mtgan.errors import UserError
-from lightning_mtgan.evaluation import dinov2, pretrained
+from lightning_mtgan.evaluation import dinov2, pretrained, published
 from lightning_mtgan.evaluation.dinov2 import SHAPES, Shape, VisionTransformer
 from lightning_mtgan.evaluation.extractor import file_checksum
-from lightning_mtgan.evaluation.pretrained import ClipShape, Pretrained, PretrainedName, Published
+from lightning_mtgan.evaluation.pretrained import ClipShape, Pretrained, PretrainedName, published_as
+from lightning_mtgan.evaluation.published import Published
 
 S = "dinov2-vit-s-14"
 TINY = {S: Shape(64, 2), "dinov2-vit-b-14": Shape(128, 2), "dinov2-vit-g-14": Shape(64, 2, gated=True)}
@@ -319,14 +320,14 @@ def test_the_names_are_torch_fidelitys() -> None:
 
 
 def test_published_files_are_named_as_in_torch_hubs_cache() -> None:
-    assert Published.of("inception-v3-compat").file_name == "weights-inception-2015-12-05-6726825d.pth"
-    assert Published.of("inception-v3-compat").digest == "6726825d"
-    assert Published.of("vgg16").file_name == "vgg16-397923af.pth"
-    clip = Published.of("clip-vit-b-32")
+    assert published_as("inception-v3-compat").file_name == "weights-inception-2015-12-05-6726825d.pth"
+    assert published_as("inception-v3-compat").digest == "6726825d"
+    assert published_as("vgg16").file_name == "vgg16-397923af.pth"
+    clip = published_as("clip-vit-b-32")
     assert clip.url.endswith(f"{clip.digest}/ViT-B-32.pt")
     assert clip.file_name == f"clip-vit-b-32-{clip.digest}.pt"
     url = "https://dl.fbaipublicfiles.com/dinov2/dinov2_vitg14/dinov2_vitg14_pretrain.pth"
-    assert Published.of("dinov2-vit-g-14").url == url
+    assert published_as("dinov2-vit-g-14").url == url
 
 
 @pytest.mark.parametrize("name", ["inception-v3-compat", "clip-rn50", S])
@@ -338,7 +339,7 @@ def test_files_that_are_not_weights_are_named(name: PretrainedName, tmp_path: Pa
     for file in ("noise", "empty", "other", "tensor"):
         said = refusal(name, tmp_path / file)
         assert said.startswith(f"fidelity.extractor.weights_path: {tmp_path / file} is not the weights of {name} (")
-        assert said.endswith(f"; give the file published at {Published.of(name).url}, or null to have it downloaded")
+        assert said.endswith(f"; give the file published at {published_as(name).url}, or null to have it downloaded")
     said = refusal(name, tmp_path / "none")
     assert (
         f"{tmp_path / 'none'} cannot be read (No such file or directory); give the file published at https://" in said
@@ -388,19 +389,19 @@ def test_a_failing_download_says_what_to_do(
 
     monkeypatch.setattr(torch.hub, "download_url_to_file", fail)
     for name in get_args(PretrainedName):
-        url = Published.of(name).url
+        url = published_as(name).url
         assert refusal(name, None) == (
             f"the weights of {name} could not be downloaded from {url} ([Errno -2] Name or service not known); "
             f"download {url.rpartition('/')[2]} elsewhere and give its path as fidelity.extractor.weights_path, "
-            f"or put it at {hub / Published.of(name).file_name}"
+            f"or put it at {hub / published_as(name).file_name}"
         )
-    assert set(timeouts) == {pretrained.PATIENCE}
+    assert set(timeouts) == {published.PATIENCE}
     assert socket.getdefaulttimeout() is None
     assert capfd.readouterr() == ("", "")
 
 
 def publish(monkeypatch: pytest.MonkeyPatch, url: str, digest: str) -> None:
-    monkeypatch.setattr(Published, "of", lambda name: Published(url, "weights.pth", digest))
+    monkeypatch.setattr(pretrained, "published_as", lambda name: Published(url, "weights.pth", digest))
 
 
 @pytest.mark.usefixtures("tiny")
@@ -433,6 +434,6 @@ def silent_server() -> Iterator[int]:
 @pytest.mark.usefixtures("hub")
 def test_a_silent_server_is_not_waited_for(silent_server: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("no_proxy", "*")
-    monkeypatch.setattr(pretrained, "PATIENCE", 0.2)
+    monkeypatch.setattr(published, "PATIENCE", 0.2)
     publish(monkeypatch, f"http://127.0.0.1:{silent_server}/weights.pth", "0000")
     assert "(timed out); download weights.pth elsewhere" in refusal(S, None)

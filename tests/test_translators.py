@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import copy
+import math
 from collections.abc import Callable
 from typing import TypeVar
 
@@ -11,7 +12,7 @@ from torch import Tensor, nn
 from lightning_mtgan.errors import UserError
 from lightning_mtgan.networks.conv_encoder import ConvEncoder
 from lightning_mtgan.networks.feature_wise import FeatureWise, FeatureWiseBlock
-from lightning_mtgan.networks.filling import NUM_SWEEPS, STEPS, filled
+from lightning_mtgan.networks.filling import COARSER, FINEST, NUM_SWEEPS, ROUGHEST, TENSION, filled
 from lightning_mtgan.networks.image_translator import ImageTranslator
 from lightning_mtgan.networks.patch_head import PatchHead
 from lightning_mtgan.networks.patch_trunk import PatchTrunk
@@ -73,7 +74,9 @@ def slow_bend(image: list[list[float]]) -> list[list[float]]:
     ]
 
 
-def slowly_filled(image: list[list[float]], known: list[list[float]]) -> list[list[float]]:
+def slowly_filled(
+    image: list[list[float]], known: list[list[float]], steps: tuple[int, float] = FINEST
+) -> list[list[float]]:
     """One channel of one image, level by level and pixel by pixel."""
     height, width = len(image), len(image[0])
     if height == width == 1:
@@ -87,7 +90,7 @@ def slowly_filled(image: list[list[float]], known: list[list[float]]) -> list[li
             total = sum(known[i][j] for i, j in cells)
             weight[-1][left // 2] = min(total, 1.0)
             coarse[-1][left // 2] = sum(known[i][j] * image[i][j] for i, j in cells) / total if total else 0.0
-    coarse = slowly_filled(coarse, weight)
+    coarse = slowly_filled(coarse, weight, COARSER)
 
     def between(place: int, length: int) -> list[tuple[int, float]]:
         """The coarse cells around a fine one, a quarter of a cell off the middle of its own."""
@@ -102,10 +105,22 @@ def slowly_filled(image: list[list[float]], known: list[list[float]]) -> list[li
         for i in range(height)
     ]
     guess = [[known[i][j] * image[i][j] + (1 - known[i][j]) * guess[i][j] for j in range(width)] for i in range(height)]
-    for step in [*[-1.0] * NUM_SWEEPS, *STEPS]:
-        bend = slow_bend(guess) if step < 0 else slow_bend(slow_bend(guess))
-        guess = [[guess[i][j] - step * (1 - known[i][j]) * bend[i][j] for j in range(width)] for i in range(height)]
+    for step in [*[-1.0] * NUM_SWEEPS, *slow_steps(*steps)]:
+        bend = slow_bend(guess)
+        twice = slow_bend(bend)
+        force = (
+            bend if step < 0 else [[twice[i][j] - TENSION * bend[i][j] for j in range(width)] for i in range(height)]
+        )
+        guess = [[guess[i][j] - step * (1 - known[i][j]) * force[i][j] for j in range(width)] for i in range(height)]
     return guess
+
+
+def slow_steps(count: int, smoothest: float) -> list[float]:
+    """The polynomial that the recurrence is, by its roots: Richardson's method, in an order that rounding spares."""
+    smallest = smoothest + TENSION * smoothest**0.5
+    middle, reach = (ROUGHEST + smallest) / 2, (ROUGHEST - smallest) / 2
+    roots = [middle + reach * math.cos(math.pi * (2 * index + 1) / (2 * count)) for index in range(count)]
+    return [1 / root for pair in zip(roots[: count // 2], roots[::-1], strict=False) for root in pair]
 
 
 @pytest.mark.parametrize(("height", "width"), [(8, 8), (5, 7), (1, 6), (9, 2)])

@@ -20,10 +20,11 @@ from lightning_mtgan.evaluation import (
     Evaluator,
     Extractor,
     Jury,
-    Measurement,
+    Measures,
     Protocol,
     Similarity,
     in_short,
+    measurement_of,
     require_enough,
 )
 from lightning_mtgan.module import MultiTaskGAN
@@ -72,7 +73,7 @@ class Fidelity(Callback):
         self.periodic, self.final = periodic, final or periodic
         self.similarity = similarity
         self._cache = Path(cache) if cache is not None else None
-        self._measurement: Measurement | None = None
+        self._measurement: Measures | None = None
         self._is_owed = False
         self._way_before: str | None = None
 
@@ -129,7 +130,7 @@ class Fidelity(Callback):
             if trainer.is_global_zero:
                 print("resuming with other measurements; the best FID and the guard's memory begin anew")
         leaves_traces = run_folder(trainer) is not None
-        self._measurement = Measurement(
+        self._measurement = measurement_of(
             self.jury, data, pl_module.game, self._cache if leaves_traces else None, self.similarity
         )
 

@@ -23,7 +23,7 @@ def restored_sheet(game: ImageGame, images: Tensor) -> Image.Image:
         images: The truth, uint8 (n, C, H, W).
     """
     truth = images.to(game.device)
-    image = truth.to(next(game.parameters()).dtype) / 127.5 - 1
+    image = truth.to(game.dtype) / 127.5 - 1
     rows, captions = [], []
     with torch.no_grad():
         for name, corruption in game.corruptions.items():

@@ -9,12 +9,13 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from PIL.Image import Image
 
 from lightning_mtgan.callbacks.dashboard import log_picture
+from lightning_mtgan.callbacks.domain_pictures import domain_sheet
 from lightning_mtgan.callbacks.folder import run_folder
 from lightning_mtgan.callbacks.restored_pictures import restored_sheet
 from lightning_mtgan.callbacks.schedule import is_due
 from lightning_mtgan.draws import seed_of
 from lightning_mtgan.errors import UserError
-from lightning_mtgan.games import Game, ImageGame
+from lightning_mtgan.games import DomainGame, Game, ImageGame
 from lightning_mtgan.module import MultiTaskGAN
 from lightning_mtgan.pictures import beside_its_channels, save, sheet
 from lightning_mtgan.types import TaskKind
@@ -26,6 +27,7 @@ class Samples(Callback):
     Row r asks each classification task for one class, a different one in each row and for each
     task; where tasks depend on each other, only the first one, and the others are drawn to agree. Of a Game that
     takes images, row r shows one corruption: held-out images as the generator gets them, restored, and as they were.
+    Of a Game of several domains, row r shows one domain.
 
     Args:
         every_kimg: Thousands of images between two pictures; 0 for none but the last.
@@ -66,6 +68,8 @@ class Samples(Callback):
         with module.paused(), module.sampling() as game:
             if isinstance(game, ImageGame):
                 picture = restored_sheet(game, self._held_out(trainer))
+            elif isinstance(game, DomainGame):
+                picture = domain_sheet(game, self.num_columns)
             else:
                 picture = self._sheet(game)
             save(picture, folder / "samples" / f"kimg_{module.kimg:09.3f}.png")

@@ -4,6 +4,7 @@ from torch_fidelity import register_feature_extractor
 
 from lightning_mtgan.evaluation.digit_domains import DigitDomainsEvaluator
 from lightning_mtgan.evaluation.digits import DigitsEvaluator
+from lightning_mtgan.evaluation.domain_measurement import DomainMeasurement, Measures, measurement_of
 from lightning_mtgan.evaluation.evaluator import Evaluator
 from lightning_mtgan.evaluation.extractor import Extractor
 from lightning_mtgan.evaluation.figures import Known, measure
@@ -28,12 +29,14 @@ __all__ = [
     "Abandoned",
     "DigitDomainsEvaluator",
     "DigitsEvaluator",
+    "DomainMeasurement",
     "Evaluator",
     "Extractor",
     "Judged",
     "Jury",
     "Known",
     "Measurement",
+    "Measures",
     "PhotosEvaluator",
     "Pretrained",
     "Protocol",
@@ -47,6 +50,7 @@ __all__ = [
     "in_short",
     "judge",
     "measure",
+    "measurement_of",
     "require_enough",
     "restoration_figures",
     "restored",

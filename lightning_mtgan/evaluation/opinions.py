@@ -35,7 +35,7 @@ class Opinions:
 
 def ask(game: Game, source: Source, num_images: int, leave: Callable[[], bool] = never) -> Opinions | None:
     """Ask a Game's discriminator about images; see ``in_batches``."""
-    dtype = next(game.parameters()).dtype
+    dtype = game.dtype
 
     def work(image: Tensor, targets: dict[str, Tensor]) -> dict[str, dict[str, Tensor]]:
         batch = {

@@ -2,15 +2,8 @@
 
 from __future__ import annotations
 
-import pickle
-import re
-import socket
-import textwrap
 import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
-from http.client import HTTPException
 from pathlib import Path
 from typing import Any, Literal
 
@@ -28,6 +21,7 @@ from torchvision.models import VGG16_Weights
 from lightning_mtgan.errors import UserError
 from lightning_mtgan.evaluation.dinov2 import SHAPES, DinoV2
 from lightning_mtgan.evaluation.extractor import Extractor, file_checksum
+from lightning_mtgan.evaluation.published import Published, reason_of
 
 PretrainedName = Literal[
     "inception-v3-compat",
@@ -51,8 +45,6 @@ PretrainedName = Literal[
 KEY = "fidelity.extractor.weights_path"
 CHUNK = 64
 """Images in the network at a time: its activations are hundreds of times as large as they are."""
-PATIENCE = 10.0
-"""Seconds that a server may stay silent."""
 
 DINOV2_DIGESTS = {
     "dinov2-vit-s-14": "b938bf1bc15cd2ec0feacfe3a1bb553fe8ea9ca46a7e1d8d00217f29aef60cd9",
@@ -110,32 +102,17 @@ CLIP_SHAPES = {
 }
 
 
-@dataclass(frozen=True)
-class Published:
-    """Where the weights of a network are published.
-
-    Args:
-        url: Their address.
-        file_name: Their name in torch.hub's cache, where torch-fidelity finds them, too.
-        digest: How the file's SHA-256 begins.
-    """
-
-    url: str
-    file_name: str
-    digest: str
-
-    @classmethod
-    def of(cls, name: PretrainedName) -> Published:
-        """Address, file and digest by name."""
-        if name in CLIP_URLS:
-            digest = CLIP_FILES[name]["hash"]
-            return cls(CLIP_URLS[name], f"{name}-{digest}.pt", digest)
-        if name in DINOV2_NAMES:
-            model = DINOV2_NAMES[name]
-            file_name = f"{model}_pretrain.pth"
-            return cls(f"https://dl.fbaipublicfiles.com/dinov2/{model}/{file_name}", file_name, DINOV2_DIGESTS[name])
-        url = URL_INCEPTION_V3 if name == "inception-v3-compat" else VGG16_Weights.IMAGENET1K_V1.url
-        return cls(url, Path(url).name, Path(url).stem.rpartition("-")[2])
+def published_as(name: PretrainedName) -> Published:
+    """Address, file and digest of a network's weights."""
+    if name in CLIP_URLS:
+        digest = CLIP_FILES[name]["hash"]
+        return Published(CLIP_URLS[name], f"{name}-{digest}.pt", digest)
+    if name in DINOV2_NAMES:
+        model = DINOV2_NAMES[name]
+        file_name = f"{model}_pretrain.pth"
+        return Published(f"https://dl.fbaipublicfiles.com/dinov2/{model}/{file_name}", file_name, DINOV2_DIGESTS[name])
+    url = URL_INCEPTION_V3 if name == "inception-v3-compat" else VGG16_Weights.IMAGENET1K_V1.url
+    return Published(url, Path(url).name, Path(url).stem.rpartition("-")[2])
 
 
 class Pretrained(Extractor):
@@ -151,9 +128,9 @@ class Pretrained(Extractor):
 
     def __init__(self, name: PretrainedName = "inception-v3-compat", weights_path: str | None = None) -> None:
         super().__init__(name, ["features"])
-        published = Published.of(name)
+        published = published_as(name)
         if weights_path is None:
-            path = _downloaded(name, published)
+            path = published.fetched(name, KEY)
             subject, remedy = f"the downloaded file {path}", "delete it, and it is downloaded again"
         else:
             path = Path(weights_path).expanduser()
@@ -245,49 +222,3 @@ def _load(name: PretrainedName, path: Path) -> FeatureExtractorBase:
         if name == "vgg16":
             return FeatureExtractorVGG16(name, ["fc2_relu"], str(path))
         return FeatureExtractorInceptionV3(name, ["2048"], str(path))
-
-
-def _downloaded(name: PretrainedName, published: Published) -> Path:
-    """The file in torch.hub's cache, downloaded if it is not there yet.
-
-    Raises:
-        UserError: If that fails, with the address and what to do instead.
-    """
-    path = Path(torch.hub.get_dir()) / "checkpoints" / published.file_name
-    if path.exists():
-        return path
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with impatience():
-            torch.hub.download_url_to_file(published.url, str(path), published.digest, progress=False)
-    except (OSError, HTTPException, RuntimeError) as error:
-        raise UserError(
-            f"the weights of {name} could not be downloaded from {published.url} ({reason_of(error)}); download "
-            f"{Path(published.url).name} elsewhere and give its path as {KEY}, or put it at {path}"
-        ) from error
-    return path
-
-
-@contextmanager
-def impatience() -> Iterator[None]:
-    """A server that does not answer is an error inside; torch.hub itself would wait for ever."""
-    before = socket.getdefaulttimeout()
-    socket.setdefaulttimeout(PATIENCE)
-    try:
-        yield
-    finally:
-        socket.setdefaulttimeout(before)
-
-
-def reason_of(error: BaseException) -> str:
-    """What an error says, in a few words."""
-    if isinstance(error, pickle.UnpicklingError | EOFError):
-        return "it is damaged or holds more than tensors"  # torch's own words advise to run the file's code
-    if isinstance(error, KeyError):
-        return f"it holds no {error.args[0]}"
-    text = str(getattr(error, "reason", error))
-    key = re.search(r"(Missing|Unexpected) key\(s\).*?\"(\S+?)\"", text)
-    if key:
-        return f"it holds no {key[2]}" if key[1] == "Missing" else f"it also holds {key[2]}"
-    first = re.sub(r"^Error\(s\) in loading .*\n", "", text).strip().partition("\n")[0]
-    return textwrap.shorten(first.partition(". ")[0].rstrip("."), 160, placeholder=" …") or type(error).__name__

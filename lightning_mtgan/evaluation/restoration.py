@@ -58,7 +58,7 @@ def restoration_figures(
     Raises:
         Abandoned: On all ranks, if one was to leave.
     """
-    dtype, truths = next(game.parameters()).dtype, stored(images)
+    dtype, truths = game.dtype, stored(images)
     if similarity is not None:
         similarity.to(game.device)
 
@@ -100,7 +100,7 @@ def restored(game: ImageGame, jury: Jury, images: IndexedImages, seed: int) -> S
         images: The truth; no more can be asked for than there are.
         seed: Seed of what is taken from them.
     """
-    dtype, truths = next(game.parameters()).dtype, stored(images)
+    dtype, truths = game.dtype, stored(images)
     names, corruptions = list(game.corruptions), list(game.corruptions.values())
 
     def batch(number: int, size: int) -> tuple[Tensor, dict[str, Tensor]]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from http.client import HTTPException
 from pathlib import Path
 from types import SimpleNamespace
 from unittest.mock import patch
@@ -18,7 +17,8 @@ from torchvision.models import vgg16
 
 from lightning_mtgan.errors import UserError
 from lightning_mtgan.evaluation.extractor import file_checksum
-from lightning_mtgan.evaluation.pretrained import Published, impatience, reason_of
+from lightning_mtgan.evaluation.pretrained import published_as
+from lightning_mtgan.evaluation.published import Published, reason_of
 
 CHUNK = 32
 """Pairs of images in the network at a time: their features take thousands of times as much memory as they do."""
@@ -45,7 +45,7 @@ class Similarity(nn.Module):
     def __init__(self, weights: str | None = None, network_weights: str | None = None) -> None:
         super().__init__()
         channels = Published(URL_VGG16_LPIPS, Path(URL_VGG16_LPIPS).name, "")  # no digest is published
-        network = Published.of("vgg16")
+        network = published_as("vgg16")
         path = _file("weights", weights, channels)
         network_path = _file("network_weights", network_weights, network)
         with _blamed("network_weights", network_path, network):
@@ -115,19 +115,7 @@ def _file(argument: str, given: str | None, published: Published) -> Path:
                 "have it downloaded"
             )
         return path
-    path = Path(torch.hub.get_dir()) / "checkpoints" / published.file_name
-    if path.exists():
-        return path
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with impatience():
-            torch.hub.download_url_to_file(published.url, str(path), published.digest, progress=False)
-    except (OSError, HTTPException, RuntimeError) as error:
-        raise UserError(
-            f"the weights of LPIPS could not be downloaded from {published.url} ({reason_of(error)}); download "
-            f"{published.file_name} elsewhere and give its path as {KEY}.{argument}, or put it at {path}"
-        ) from error
-    return path
+    return published.fetched("LPIPS", f"{KEY}.{argument}")
 
 
 @contextmanager

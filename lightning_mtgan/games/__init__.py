@@ -1,9 +1,11 @@
 """One paper, one file, one Game."""
 
+from lightning_mtgan.games.coupled import CoupledGame
+from lightning_mtgan.games.domain_game import DomainGame, DomainView
 from lightning_mtgan.games.game import Game, Phase
 from lightning_mtgan.games.image_game import ImageGame
 from lightning_mtgan.games.mtgan import MTGAN
 from lightning_mtgan.games.mts4gan import MTS4GAN
 from lightning_mtgan.games.vae import VAE
 
-__all__ = ["MTGAN", "MTS4GAN", "VAE", "Game", "ImageGame", "Phase"]
+__all__ = ["MTGAN", "MTS4GAN", "VAE", "CoupledGame", "DomainGame", "DomainView", "Game", "ImageGame", "Phase"]

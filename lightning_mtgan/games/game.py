@@ -130,6 +130,11 @@ class Game(nn.Module, ABC):
         """Where the parameters are."""
         return next(self.parameters()).device
 
+    @property
+    def dtype(self) -> torch.dtype:
+        """The type of the parameters."""
+        return next(self.parameters()).dtype
+
     def draw_conditions(
         self, num_images: int, generator: torch.Generator, given: Mapping[str, Tensor] | None = None
     ) -> dict[str, Tensor]:

@@ -22,6 +22,7 @@ from lightning_mtgan.networks.heads import (
 )
 from lightning_mtgan.networks.image_encoder import ImageEncoder
 from lightning_mtgan.networks.image_translator import ImageTranslator
+from lightning_mtgan.networks.layered import Layered, LayeredGenerator, LayeredTrunk
 from lightning_mtgan.networks.maps import MapHead
 from lightning_mtgan.networks.mixing import (
     GlobalBatchNorm,
@@ -37,6 +38,7 @@ from lightning_mtgan.networks.r3gan import R3GANGenerator, R3GANTrunk
 from lightning_mtgan.networks.r3gan_heads import R3GANHead, R3GANProjectionHead
 from lightning_mtgan.networks.resampling import Blur, Downsample, Upsample
 from lightning_mtgan.networks.residual_translator import ResidualTranslator
+from lightning_mtgan.networks.side_by_side import SideBySide
 from lightning_mtgan.networks.sngan import SNGANGenerator, SNGANTrunk
 from lightning_mtgan.networks.spectral import spectral
 from lightning_mtgan.networks.stylegan2 import StyleGAN2Generator
@@ -68,6 +70,9 @@ __all__ = [
     "GroupedMinibatchDeviation",
     "ImageEncoder",
     "ImageTranslator",
+    "Layered",
+    "LayeredGenerator",
+    "LayeredTrunk",
     "MapHead",
     "MinibatchDeviation",
     "MixesSamples",
@@ -86,6 +91,7 @@ __all__ = [
     "SNGANGenerator",
     "SNGANTrunk",
     "SelfAttention",
+    "SideBySide",
     "SpectralProjectionHead",
     "SpectralUnconditionalHead",
     "StyleGAN2Generator",

@@ -4,40 +4,59 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import pad
+from torch.nn.functional import leaky_relu, pad
 
 from lightning_mtgan.errors import UserError
 from lightning_mtgan.networks.conv_encoder import ConvEncoder
+from lightning_mtgan.networks.feature_wise import FeatureWise, FeatureWiseBlock
 from lightning_mtgan.networks.filling import filled
 from lightning_mtgan.networks.image_encoder import ImageEncoder
+from lightning_mtgan.networks.r3gan import initialized
 from lightning_mtgan.types import DataSpec
 
 
 class ImageTranslator(nn.Module, ABC):
     """Adds to a damaged image what it lacks; what is known of it stays as it is, bit by bit.
 
-    Holes are first ``filled`` from around; the encoder reads this base and which pixels are known, and the
-    network adds a residual, which is zero at first: then the base comes back.
+    Holes are first ``filled`` from around; the encoder reads this base and which pixels are known, residual blocks at
+    the lowest resolution and the way up are told what to restore, and the network adds a residual, which is zero at
+    first: then the base comes back. There is no normalisation: images are restored independently.
 
     Args:
         spec: Channels of the images.
+        condition_dim: Length of the condition vector, what to restore; 0 for none.
         encoder: An encoder of images with one channel more, ``known``, which may be the discriminator's (NICE-GAN,
-            Chen et al. 2020, arXiv:2003.00273, section 3.1); None for one of its own.
-        width: Channels of the encoder at full resolution.
-        num_halvings: How often the encoder halves height and width.
+            Chen et al. 2020, arXiv:2003.00273, section 3.1); null for one of its own.
+        width: Channels at full resolution; doubled at each halving.
+        num_halvings: How often height and width are halved.
+        num_blocks: Residual blocks at the lowest resolution.
 
     Raises:
         UserError: If the given encoder has another width or number of halvings.
     """
 
-    def __init__(self, spec: DataSpec, encoder: ImageEncoder | None, width: int, num_halvings: int) -> None:
+    def __init__(
+        self,
+        spec: DataSpec,
+        condition_dim: int,
+        encoder: ImageEncoder | None = None,
+        width: int = 16,
+        num_halvings: int = 2,
+        num_blocks: int = 4,
+    ) -> None:
         super().__init__()
         if encoder is not None:
             _require_same(encoder, width, num_halvings)
         self.encoder = encoder if encoder is not None else ConvEncoder(spec.num_channels + 1, width, num_halvings)
+        widths = self.encoder.widths
+        self.blocks = nn.ModuleList(FeatureWiseBlock(widths[-1], condition_dim) for _ in range(num_blocks))
+        self.up = nn.ModuleList(self.doubling(below, above, condition_dim) for below, above in pairwise(widths[::-1]))
+        self.last = FeatureWise(widths[0], condition_dim)
+        self.to_image = initialized(nn.Conv2d(widths[0], spec.num_channels, 3, padding=1), gain=0.0)
 
     def forward(self, image: Tensor, known: Tensor, condition: Tensor, base: Tensor | None = None) -> Tensor:
         """Damaged images restored.
@@ -68,9 +87,27 @@ class ImageTranslator(nn.Module, ABC):
             seen = pad(seen, (0, right, 0, below), mode="reflect" if below < height and right < width else "replicate")
         return self.encoder(seen)
 
-    @abstractmethod
     def residual(self, maps: Sequence[Tensor], condition: Tensor) -> Tensor:
         """The encoder's maps, the full resolution first, and conditions (N, condition_dim) to (N, C, H, W)."""
+        *skips, features = maps
+        for block in self.blocks:
+            features = block(features, condition)
+        features = self.last(self.grown(features, skips, condition), condition)
+        return self.to_image(leaky_relu(features, 0.2))
+
+    @abstractmethod
+    def doubling(self, in_channels: int, out_channels: int, condition_dim: int) -> nn.Module:
+        """A layer that doubles height and width of a map."""
+
+    @abstractmethod
+    def grown(self, features: Tensor, skips: Sequence[Tensor], condition: Tensor) -> Tensor:
+        """The lowest map (N, widths[-1], h, w) brought to the full resolution by ``self.up``, (N, widths[0], H, W).
+
+        Args:
+            features: The map.
+            skips: The encoder's other maps, the full resolution first.
+            condition: What to restore, (N, condition_dim).
+        """
 
 
 def _require_same(encoder: ImageEncoder, width: int, num_halvings: int) -> None:

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import pairwise
 
 from torch import Tensor, nn
 from torch.nn.functional import leaky_relu
 
-from lightning_mtgan.networks.feature_wise import FeatureWise, FeatureWiseBlock
-from lightning_mtgan.networks.image_encoder import ImageEncoder
+from lightning_mtgan.networks.feature_wise import FeatureWise
 from lightning_mtgan.networks.image_translator import ImageTranslator
 from lightning_mtgan.networks.r3gan import LEAKY_RELU_GAIN, initialized
-from lightning_mtgan.types import DataSpec
 
 
 class GrowingLayer(nn.Module):
@@ -44,38 +41,15 @@ class ResidualTranslator(ImageTranslator):
     As the generator of CycleGAN, Zhu et al. 2017 (arXiv:1703.10593), section 4, but without normalisation, so that
     images are restored independently. Only the encoder's last map is read: nothing by-passes the blocks.
 
-    Args:
-        spec: Channels of the images.
-        condition_dim: Length of the condition vector, what to restore; 0 for none.
-        encoder: The encoder, shared with the discriminator; null for one of its own.
-        width: Channels at full resolution; doubled at each halving.
-        num_halvings: How often height and width are halved.
-        num_blocks: Residual blocks at the lowest resolution.
-
-    Raises:
-        UserError: If the given encoder has another width or number of halvings.
+    Arguments are those of ImageTranslator.
     """
 
-    def __init__(
-        self,
-        spec: DataSpec,
-        condition_dim: int,
-        encoder: ImageEncoder | None = None,
-        width: int = 16,
-        num_halvings: int = 2,
-        num_blocks: int = 4,
-    ) -> None:
-        super().__init__(spec, encoder, width, num_halvings)
-        widths = self.encoder.widths
-        self.blocks = nn.ModuleList(FeatureWiseBlock(widths[-1], condition_dim) for _ in range(num_blocks))
-        self.up = nn.ModuleList(GrowingLayer(below, above, condition_dim) for below, above in pairwise(widths[::-1]))
-        self.to_image = initialized(nn.Conv2d(widths[0], spec.num_channels, 3, padding=1), gain=0.0)
+    def doubling(self, in_channels: int, out_channels: int, condition_dim: int) -> nn.Module:
+        """See ImageTranslator."""
+        return GrowingLayer(in_channels, out_channels, condition_dim)
 
-    def residual(self, maps: Sequence[Tensor], condition: Tensor) -> Tensor:
-        """The encoder's maps, of which the last is read, and conditions (N, condition_dim) to (N, C, H, W)."""
-        features = maps[-1]
-        for block in self.blocks:
-            features = block(features, condition)
+    def grown(self, features: Tensor, skips: Sequence[Tensor], condition: Tensor) -> Tensor:
+        """See ImageTranslator."""
         for up in self.up:
             features = up(features, condition)
-        return self.to_image(leaky_relu(features, 0.2))
+        return features

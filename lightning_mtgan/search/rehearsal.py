@@ -15,6 +15,7 @@ from lightning_mtgan.cli import TrainingCommand
 from lightning_mtgan.draws import Draws, seed_of
 from lightning_mtgan.errors import UserError
 from lightning_mtgan.evaluation import Measurement
+from lightning_mtgan.games import DomainGame, Game
 from lightning_mtgan.search.trial import FIGURES, Goal, Kind
 from lightning_mtgan.tasks import make_tasks
 from lightning_mtgan.types import part_of, scaled
@@ -122,9 +123,12 @@ class Rehearsal(TrainingCommand):
     def _goal(self) -> tuple[Goal, list[str]]:
         """What is weighed against the FID, and the tasks that have such a figure."""
         fidelity = next(one for one in self.trainer.callbacks if isinstance(one, Fidelity))  # type: ignore[attr-defined]
-        game = self.model.game.eval()
+        game: Game = self.model.game.eval()
         protocol = replace(fidelity.final, num_images=FEW_IMAGES)
-        measurement = Measurement(fidelity.jury, self.datamodule, game, None)
+        data = self.datamodule
+        if isinstance(game, DomainGame):
+            game, data = game.view(game.domains[0]), data.first  # which stands for all
+        measurement = Measurement(fidelity.jury, data, game, None)
         with torch.no_grad():
             judged = measurement.generate(protocol, seed_of("rehearsal"))
         found: dict[Kind, list[str]] = {figure: [] for figure in FIGURES}

@@ -1,0 +1,161 @@
+"""What all Games share that learn several domains at once."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+import torch
+from torch import Tensor, nn
+
+from lightning_mtgan.errors import UserError
+from lightning_mtgan.games.game import Game, Phase
+from lightning_mtgan.tasks import make_tasks
+from lightning_mtgan.types import Batch, DataSpec, TaskSpec
+
+
+class DomainGame(Game, ABC):
+    """A Game with a generator and a discriminator for each domain, whose images correspond where latents are the same.
+
+    ``tasks`` are those of all domains; in a domain that lacks one, its targets are unknown.
+
+    Args:
+        spec: What the data is.
+
+    Raises:
+        UserError: If the data has no domains, or two of them have different tasks of one name.
+    """
+
+    def __init__(self, spec: DataSpec) -> None:
+        super().__init__(spec)
+        if not spec.domains:
+            raise UserError(f"{type(self).__name__} learns several domains; take lightning_mtgan.data.Domains as data")
+        for name in spec.domains:
+            if "." in name or not name:
+                raise UserError(f"data.domains.{name}: a domain's name must not be empty or hold a point; rename it")
+        self.all_tasks = union_of_tasks(spec.domains)
+        self.tasks = make_tasks(self.all_tasks)
+
+    @property
+    def domains(self) -> tuple[str, ...]:
+        """Their names."""
+        return tuple(self.spec.domains)
+
+    def view(self, domain: str) -> DomainView:
+        """One domain of this Game, as a Game that can be sampled and asked."""
+        return DomainView(self, domain)
+
+    @abstractmethod
+    def sample_domain(
+        self,
+        domain: str,
+        num_images: int,
+        condition: Mapping[str, Tensor] | None = None,
+        generator: torch.Generator | None = None,
+    ) -> Tensor:
+        """Images of one domain, (num_images, C, H, W) in [-1, 1]: a generator in the same state gives the same latents.
+
+        Args:
+            domain: Its name.
+            num_images: How many.
+            condition: Targets by task; those that are missing are drawn.
+            generator: Source of randomness; None for other images at every call.
+        """
+
+    @abstractmethod
+    def judge_domain(self, domain: str, batch: Batch) -> tuple[Tensor | None, dict[str, Tensor]]:
+        """What a domain's discriminator makes of its images, as ``judge`` does."""
+
+    def sample(
+        self,
+        num_images: int,
+        condition: Mapping[str, Tensor] | None = None,
+        generator: torch.Generator | None = None,
+    ) -> Tensor:
+        """Images of the first domain."""
+        return self.sample_domain(self.domains[0], num_images, condition, generator)
+
+    def judge(self, batch: Batch) -> tuple[Tensor | None, dict[str, Tensor]]:
+        """What the first domain's discriminator makes of its images."""
+        return self.judge_domain(self.domains[0], batch)
+
+
+class DomainView(Game):
+    """One domain of a Game, for whoever measures or shows it; it has no players.
+
+    Args:
+        game: The Game.
+        domain: Which of its domains.
+    """
+
+    def __init__(self, game: DomainGame, domain: str) -> None:
+        super().__init__(game.spec.domains[domain])
+        self._game, self.domain = [game], domain  # in a list: its parameters are not this one's
+
+    @property
+    def whole(self) -> DomainGame:
+        """The Game."""
+        return self._game[0]
+
+    @property
+    def device(self) -> torch.device:
+        """Where the Game is."""
+        return self.whole.device
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """That of the Game."""
+        return self.whole.dtype
+
+    @property
+    def obeys(self) -> bool:
+        """See Game."""
+        return self.whole.obeys
+
+    def phases(self) -> Sequence[Phase]:
+        """None: the Game plays."""
+        return []
+
+    def sampling_modules(self) -> Sequence[nn.Module]:
+        """Those of the Game."""
+        return self.whole.sampling_modules()
+
+    def draw_conditions(
+        self, num_images: int, generator: torch.Generator, given: Mapping[str, Tensor] | None = None
+    ) -> dict[str, Tensor]:
+        """A target of each of the Game's tasks, so that all domains are asked for the same."""
+        return self.whole.draw_conditions(num_images, generator, given)
+
+    def sample(
+        self,
+        num_images: int,
+        condition: Mapping[str, Tensor] | None = None,
+        generator: torch.Generator | None = None,
+    ) -> Tensor:
+        """Images of this domain."""
+        return self.whole.sample_domain(self.domain, num_images, condition, generator)
+
+    def judge(self, batch: Batch) -> tuple[Tensor | None, dict[str, Tensor]]:
+        """What this domain's discriminator makes of images."""
+        return self.whole.judge_domain(self.domain, batch)
+
+
+def union_of_tasks(domains: Mapping[str, DataSpec]) -> tuple[TaskSpec, ...]:
+    """The tasks of all domains, each once; those that a domain lacks may be unknown.
+
+    Raises:
+        UserError: If two domains have different tasks of one name.
+    """
+    found: dict[str, TaskSpec] = {}
+    for domain, spec in domains.items():
+        for task in spec.tasks:
+            first = found.setdefault(task.name, task)
+            if (first.kind, first.size, first.resolution) != (task.kind, task.size, task.resolution):
+                raise UserError(
+                    f"data.domains: the task `{task.name}` of {domain} is another one than before it "
+                    f"({task.kind.value} of {task.size} instead of {first.kind.value} of {first.size}); rename one"
+                )
+    complete = [{task.name for task in spec.tasks if task.is_complete} for spec in domains.values()]
+    lacking = {name for name in found if any(name not in known for known in complete)}
+    return tuple(replace(task, is_complete=False) if name in lacking else task for name, task in found.items())
