@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import os
 import statistics
 import subprocess
@@ -90,7 +91,7 @@ def run(variant: str, seed: int, steps: int) -> dict[str, object]:
             raise RuntimeError(f"{variant}, seed {seed}:\n{done.stderr[-2000:]}")
         summary = json.loads(next(Path(folder).glob("*/*/summary.json")).read_text())
     figures = summary["figures"]
-    accuracy = statistics.mean(figures[f"task_accuracy/{name}"] for name in CLASSES)
+    accuracy = statistics.mean(figures.get(f"task_accuracy/{name}", math.nan) for name in CLASSES)
     return {
         "variant": variant,
         "seed": seed,

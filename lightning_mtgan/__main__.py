@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import csv
-import io
 import signal
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -17,7 +15,7 @@ if __name__ == "__main__" and signal.getsignal(signal.SIGINT) is signal.default_
 import torch
 from lightning.pytorch import LightningDataModule
 
-from lightning_mtgan import checkpoint, restoring, workspace
+from lightning_mtgan import checkpoint, generating, restoring, workspace
 from lightning_mtgan.callbacks.summary import print_figures, write_json
 from lightning_mtgan.cli import DataCommand, build
 from lightning_mtgan.conditions import parse_conditions
@@ -29,17 +27,13 @@ from lightning_mtgan.errors import RunFailed, UserError
 from lightning_mtgan.evaluation import Evaluator, Extractor, Jury, Protocol, Similarity, measurement_of
 from lightning_mtgan.games import Game, ImageGame
 from lightning_mtgan.page import write_page
-from lightning_mtgan.pictures import beside_its_channels, beside_its_maps, labelled, save, sheet, to_picture
+from lightning_mtgan.pictures import beside_its_maps, labelled, save
 from lightning_mtgan.relations import command as related
 from lightning_mtgan.reporting import quiet_lightning, user_errors
 from lightning_mtgan.search import command as searching
 from lightning_mtgan.tasks import make_tasks
+from lightning_mtgan.translating import command as translating
 from lightning_mtgan.types import TaskKind
-from lightning_mtgan.whole_files import write_whole
-
-BATCH = 500
-SHEET = 64
-"""Images on the contact sheet, at most."""
 
 
 class _Parser(argparse.ArgumentParser):
@@ -54,6 +48,7 @@ def generate(arguments: argparse.Namespace) -> None:
     if arguments.num_images < 1:
         raise UserError(f"--num_images is {arguments.num_images}; it must be at least 1")
     game = _game(arguments)
+    parts = generating.chosen(game, arguments.domain)
     if isinstance(game, ImageGame):
         if arguments.images is None:
             raise UserError("--images is missing: this generator restores images; name a folder of them")
@@ -68,27 +63,9 @@ def generate(arguments: argparse.Namespace) -> None:
     if arguments.images is not None or arguments.restore is not None:
         raise UserError("--images and --restore are for generators that take images; this one makes them of noise")
     given = parse_conditions(game.tasks, arguments.condition, arguments.num_images)
+    generating.require_asked(game, arguments.condition)
     folder = _writable_folder(arguments.output)
-    generator = torch.Generator(game.device).manual_seed(seed_of(arguments.seed, "generate"))
-    wanted = game.draw_conditions(arguments.num_images, generator, given)
-    images = torch.cat(
-        [
-            game.sample(len(rows), {name: target[rows] for name, target in wanted.items()}, generator).cpu()
-            for rows in torch.arange(arguments.num_images).split(BATCH)
-        ]
-    )
-    for index, image in enumerate(images):
-        save(to_picture(image), folder / f"{index:05d}.png")
-    shown = beside_its_channels(images[:SHEET]) if arguments.show_channels else images[:SHEET]
-    save(sheet(shown, 4 if arguments.show_channels else 8), folder / "sheet.png")
-    text = io.StringIO()
-    table = csv.writer(text, lineterminator="\n")
-    table.writerow(["file", *wanted])
-    for index in range(len(images)):
-        values = [game.tasks[name].in_cell(target[index]) for name, target in wanted.items()]
-        table.writerow([f"{index:05d}.png", *values])
-    write_whole(folder / "conditions.csv", text.getvalue())
-    print(f"{len(images)} images, sheet.png and conditions.csv are in {folder}")
+    generating.write_images(game, parts, arguments.num_images, given, arguments.seed, arguments.show_channels, folder)
 
 
 def evaluate(arguments: argparse.Namespace) -> None:
@@ -177,6 +154,12 @@ def relations(arguments: argparse.Namespace) -> None:
         related.run(arguments, game, _data(content), config, step, folder)
 
 
+def translate(arguments: argparse.Namespace) -> None:
+    """Show what images of one domain would be in the others, by a generator of several domains."""
+    order = translating.checked(arguments, _game(arguments))
+    translating.run(arguments, order, _writable_folder(arguments.output))
+
+
 def _game(arguments: argparse.Namespace, averaged: bool = True) -> Game:
     path = Path(arguments.checkpoint)
     game = checkpoint.build_game(checkpoint.read(path), path, averaged=averaged and not arguments.raw)
@@ -230,6 +213,13 @@ def _parser() -> argparse.ArgumentParser:
         metavar="TASK=VALUE",
         help="what to show, for example red=3; may be repeated; other tasks are drawn at random",
     )
+    sub.add_argument(
+        "--domain",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="a domain to show, for generators of several; may be repeated; default: all of them",
+    )
     sub.add_argument("--images", type=Path, help="folder of images to restore, for generators that take images")
     sub.add_argument("--restore", metavar="TASK", help="what is to be done to them, for example denoising")
     sub.add_argument("--seed", type=int, default=0)
@@ -239,6 +229,7 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument("--num_images", type=int, help="default: as the run's final protocol")
     sub.add_argument("--split", help="data to compare with; default: as the run's final protocol")
     sub.add_argument("--seed", type=int, help="seed of the generated images; default: as the run's final protocol")
+    translating.add_arguments(command("translate", translate))
     sub = commands.add_parser("report", help=report.__doc__, description=report.__doc__)
     sub.set_defaults(run=report)
     sub.add_argument("--run_folder", required=True, help="runs/<name>/version_<k>")

@@ -1,13 +1,14 @@
 """The words for every figure of a run: the one place that the page and the panels take them from.
 
 A figure's columns in ``metrics.csv`` are its name, or ``<name>/<task>`` where there is one of it for each
-task; figures of single classes are ``<name>/<task>/<class>``, losses ``loss/<phase>/<loss>``.
+task; figures of single classes are ``<name>/<task>/<class>``, losses ``loss/<phase>/<loss>``. Of one domain
+of several, they are ``<name>/<domain>``, ``<name>/<task>@<domain>`` and ``<name>/<task>@<domain>/<class>``.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import NamedTuple
 
 LOWER, HIGHER = "lower is better", "higher is better"
@@ -122,6 +123,16 @@ SIGNALS = {
     "signal/diversity": Figure(
         "Diversity within a batch", "of images asked for the same, as the discriminator sees it; 1 as in the data"
     ),
+    "representation/spread": Figure(
+        "Spread of the shared representation",
+        "over images, after normalisation; around 1 it tells them apart, 0 if it is the same for all",
+        short="Spread of the representation",
+    ),
+    "representation/norm": Figure(
+        "Norm of the shared representation",
+        "root mean square before normalisation; it may shrink to 0 or explode",
+        short="Norm of the representation",
+    ),
     "gradient_norm": Figure("Gradient norms", "of each player, before clipping", each="player"),
     "skipped": Figure("Steps left out", "so far in each phase, as loss or gradient was not finite", each="phase"),
     "images_per_second": Figure("Throughput", "images per second, all ranks together"),
@@ -179,7 +190,8 @@ LOSS_NAMES = {"r1": "R1 penalty", "r2": "R2 penalty", "margin": "margin of the l
 """Losses whose names are no words."""
 _LOSS = re.compile(r"loss/([^/]+)/(.+)", re.DOTALL)
 _CLASS_FIGURE = re.compile(
-    r"((?!loss/|signal/|gradient_norm/|skipped/|conflict/|condition_number/)[^/]+)/([^/]+)/(.+)", re.DOTALL
+    r"((?!loss/|signal/|representation/|gradient_norm/|skipped/|conflict/|condition_number/)[^/]+)/([^/]+)/(.+)",
+    re.DOTALL,
 )
 
 
@@ -201,7 +213,7 @@ def title_of(name: str) -> str:
     prefix, _, rest = name.partition("/")
     if name in FIGURES:
         return FIGURES[name].title
-    return f"{FIGURES[prefix].title}: {rest}" if prefix in FIGURES else name
+    return f"{FIGURES[prefix].title}: {in_words(rest)}" if prefix in FIGURES else name
 
 
 def phase_and_loss(name: str) -> tuple[str, str] | None:
@@ -223,3 +235,29 @@ def by_class(figures: Mapping[str, float]) -> dict[tuple[str, str], dict[str, fl
             figure, task, label = name.split("/", 2)
             found.setdefault((task, figure), {})[label] = value
     return found
+
+
+def in_domain(name: str, domain: str) -> str:
+    """A figure's name in one domain: wherever it has a task, that is a task of this domain, ``<task>@<domain>``."""
+    if "/" not in name:
+        return f"{name}/{domain}"
+    figure, task, *label = name.split("/", 2)
+    return "/".join([figure, f"{task}@{domain}", *label])
+
+
+def by_domain(figures: Mapping[str, float], domains: Collection[str]) -> dict[str, dict[str, float]]:
+    """The values of each domain, by figure, then by domain; those of single classes are left out."""
+    found: dict[str, dict[str, float]] = {}
+    for name, value in figures.items():
+        figure, _, domain = name.rpartition("@" if "@" in name else "/")
+        is_of_a_task = figure in FIGURES and FIGURES[figure].each  # which may be called like a domain
+        if domain in domains and not is_of_a_class(name) and not is_of_a_task:
+            found.setdefault(figure, {})[domain] = value
+    return found
+
+
+def in_words(task: str, label: str = "") -> str:
+    """A task, or a class of it, as a person says it: ``digit@edges`` is digit in edges, or digit 2 in edges."""
+    name, is_in_domain, domain = task.rpartition("@")
+    parts = (name, label, f"in {domain}") if is_in_domain else (task, label)
+    return " ".join(part for part in parts if part)

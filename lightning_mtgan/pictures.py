@@ -47,6 +47,15 @@ def beside_its_maps(image: Tensor, maps: Sequence[Tensor]) -> Tensor:
     return torch.cat([one.expand(-1, num_channels, -1, -1) for one in (image, *shown)], dim=3)
 
 
+def alike(images: Sequence[Tensor]) -> Tensor:
+    """Images of several kinds, each (N, C, H, W), one kind after the other, all as large and as colourful as the most.
+
+    Small ones are enlarged pixel by pixel, and grey ones repeated in each channel.
+    """
+    channels, side = (max(image.shape[axis] for image in images) for axis in (1, 2))
+    return torch.cat([interpolate(image, (side, side)).expand(-1, channels, -1, -1) for image in images])
+
+
 def sheet(image: Tensor, num_columns: int, captions: Sequence[str] = ()) -> Image.Image:
     """A contact sheet.
 

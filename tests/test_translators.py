@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from lightning_mtgan.errors import UserError
 from lightning_mtgan.networks.conv_encoder import ConvEncoder
 from lightning_mtgan.networks.feature_wise import FeatureWise, FeatureWiseBlock
-from lightning_mtgan.networks.filling import COARSER, FINEST, NUM_SWEEPS, ROUGHEST, TENSION, filled
+from lightning_mtgan.networks.filling import COARSER, FINEST, NUM_SWEEPS, ROUGHEST, filled
 from lightning_mtgan.networks.image_translator import ImageTranslator
 from lightning_mtgan.networks.patch_head import PatchHead
 from lightning_mtgan.networks.patch_trunk import PatchTrunk
@@ -106,19 +106,14 @@ def slowly_filled(
     ]
     guess = [[known[i][j] * image[i][j] + (1 - known[i][j]) * guess[i][j] for j in range(width)] for i in range(height)]
     for step in [*[-1.0] * NUM_SWEEPS, *slow_steps(*steps)]:
-        bend = slow_bend(guess)
-        twice = slow_bend(bend)
-        force = (
-            bend if step < 0 else [[twice[i][j] - TENSION * bend[i][j] for j in range(width)] for i in range(height)]
-        )
-        guess = [[guess[i][j] - step * (1 - known[i][j]) * force[i][j] for j in range(width)] for i in range(height)]
+        bend = slow_bend(guess) if step < 0 else slow_bend(slow_bend(guess))
+        guess = [[guess[i][j] - step * (1 - known[i][j]) * bend[i][j] for j in range(width)] for i in range(height)]
     return guess
 
 
 def slow_steps(count: int, smoothest: float) -> list[float]:
     """The polynomial that the recurrence is, by its roots: Richardson's method, in an order that rounding spares."""
-    smallest = smoothest + TENSION * smoothest**0.5
-    middle, reach = (ROUGHEST + smallest) / 2, (ROUGHEST - smallest) / 2
+    middle, reach = (ROUGHEST + smoothest) / 2, (ROUGHEST - smoothest) / 2
     roots = [middle + reach * math.cos(math.pi * (2 * index + 1) / (2 * count)) for index in range(count)]
     return [1 / root for pair in zip(roots[: count // 2], roots[::-1], strict=False) for root in pair]
 

@@ -24,6 +24,7 @@ from lightning_mtgan.guard import (
     History,
     Memorising,
     ModeDropping,
+    RepresentationCollapse,
     Rule,
 )
 from lightning_mtgan.module import MultiTaskGAN
@@ -184,6 +185,7 @@ def default_rules() -> list[Rule]:
         Divergence(),
         DiscriminatorOverfitting(),
         CollapseInCondition(),
+        RepresentationCollapse(),
         ModeDropping(),
         Memorising(),
         DiscriminatorDomination(),

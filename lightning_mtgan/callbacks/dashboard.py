@@ -22,7 +22,7 @@ from lightning.pytorch.loggers import WandbLogger
 from lightning.pytorch.utilities.rank_zero import rank_zero_only
 from PIL.Image import Image
 
-from lightning_mtgan.figure_names import by_class
+from lightning_mtgan.figure_names import by_class, in_words
 from lightning_mtgan.panels import X_AXIS, bars_key
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -82,7 +82,9 @@ def log_classes(trainer: Trainer, figures: Mapping[str, float], step: int) -> No
         row = {}
         for (task, figure), values in by_class(figures).items():
             table = wandb.Table(columns=["class", "value"], data=[[*pair] for pair in _finite(values).items()])
-            row[bars_key(task, figure)] = wandb.plot.bar(table, "class", "value", title=f"{figure} of each {task}")
+            row[bars_key(task, figure)] = wandb.plot.bar(
+                table, "class", "value", title=f"{figure} of each {in_words(task)}"
+            )
         if row:
             _log(run, trainer, row, step)
 

@@ -7,7 +7,7 @@ from PIL import Image
 
 from lightning_mtgan.draws import seed_of
 from lightning_mtgan.games import DomainGame
-from lightning_mtgan.pictures import sheet
+from lightning_mtgan.pictures import alike, sheet
 from lightning_mtgan.types import TaskKind
 
 
@@ -27,11 +27,4 @@ def domain_sheet(game: DomainGame, num_columns: int) -> Image.Image:
         generator = torch.Generator(game.device).manual_seed(seed_of("samples"))
         wanted = game.draw_conditions(num_columns, generator, asked)
         rows.append(game.sample_domain(name, num_columns, wanted, generator))
-    channels, side = (max(row.shape[axis] for row in rows) for axis in (1, 2))
-    shown = [
-        row.expand(-1, channels, -1, -1)
-        .repeat_interleave(side // row.shape[2], 2)
-        .repeat_interleave(side // row.shape[3], 3)
-        for row in rows  # sizes are powers of two
-    ]
-    return sheet(torch.cat(shown), num_columns, game.domains)
+    return sheet(alike(rows), num_columns, game.domains)

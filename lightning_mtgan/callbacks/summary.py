@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import platform
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -20,6 +20,7 @@ from rich.table import Table
 from lightning_mtgan.callbacks.conflicts import said_of_conflicts
 from lightning_mtgan.callbacks.folder import run_folder
 from lightning_mtgan.evaluation.classes import FAMILIES, breakdowns, by_task
+from lightning_mtgan.figure_names import by_domain, in_domain, in_words
 from lightning_mtgan.module import MultiTaskGAN
 
 
@@ -72,21 +73,25 @@ def write_json(path: Path, content: dict[str, Any]) -> None:
 def print_figures(
     figures: dict[str, float], protocol: dict[str, Any], folder: Path | None, conflicts: Sequence[str] = ()
 ) -> None:
-    """A table of figures, one of the worst classes, who fights whom, and one line that says how they were measured."""
+    """Tables of figures, of those of each domain and of the worst classes; who fights whom; how all was measured."""
+    domains: Mapping[str, str] = protocol.get("domains", {})
+    own = by_domain(figures, domains)
+    of_domains = {in_domain(name, domain) for name, values in own.items() for domain in values}
     table = Table(title="Final figures")
     table.add_column("figure")
     table.add_column("value", justify="right")
     for name, value in figures.items():
-        if name.count("/") < 2:
+        if name.count("/") < 2 and name not in of_domains:
             table.add_row(name, _number(value))
     console = Console()
     console.print(table)
+    _print_domains(console, own, domains)
     _print_classes(console, figures)
     for sentence in conflicts:
         console.print(escape(sentence), highlight=False, soft_wrap=True)
     if protocol:
         console.print(
-            f"{protocol['num_images']:,} generated images compared with {protocol['compared_with']}; "
+            f"{protocol['num_images']:,} generated images {_compared(protocol, domains)}; "
             f"{protocol['num_neighbour_images']:,} for precision, recall, density and coverage, "
             f"k = {protocol['num_neighbours']}; extractor {protocol['extractor']} {protocol['extractor_checksum']}, "
             f"resize {protocol['resize']}; seed {protocol['seed']}.",
@@ -96,8 +101,28 @@ def print_figures(
         console.print(f"Everything is in {folder}", highlight=False, soft_wrap=True)
 
 
+def _compared(protocol: Mapping[str, Any], domains: Mapping[str, str]) -> str:
+    """With which images."""
+    if not domains:
+        return f"compared with {protocol['compared_with']}"
+    first, words = next(iter(domains.items()))
+    return f"of each domain compared with its own, those of {first} with {words}"
+
+
 def _number(value: float) -> str:
     return f"{value:,.0f}" if value.is_integer() and abs(value) >= 10 else f"{value:.4g}"
+
+
+def _print_domains(console: Console, figures: Mapping[str, Mapping[str, float]], domains: Collection[str]) -> None:
+    """Every figure in each domain, side by side."""
+    table = Table(title="Domains")
+    table.add_column("figure")
+    for domain in domains:
+        table.add_column(escape(domain), justify="right")
+    for name, values in figures.items():
+        table.add_row(name, *(_number(values[domain]) if domain in values else "–" for domain in domains))
+    if table.row_count:
+        console.print(table)
 
 
 def _print_classes(console: Console, figures: dict[str, float]) -> None:
@@ -109,7 +134,7 @@ def _print_classes(console: Console, figures: dict[str, float]) -> None:
         for task, values in by_task(figures, family).items():
             worst = (max if family in ("fid", "kid") else min)(values, key=lambda name: values[name])
             few = f" ({len(values)} with few images)" if family == "kid" else ""
-            table.add_row(task, family + few, _number(median(values.values())), _number(values[worst]), worst)
+            table.add_row(in_words(task), family + few, _number(median(values.values())), _number(values[worst]), worst)
     if table.row_count:
         console.print(table)
     for broken in breakdowns(figures):

@@ -11,6 +11,7 @@ from lightning_mtgan.evaluation.figures import Known, measure
 from lightning_mtgan.evaluation.judging import Abandoned, Judged, Jury, generated, judge, stored
 from lightning_mtgan.evaluation.measurement import Measurement
 from lightning_mtgan.evaluation.photos import PhotosEvaluator
+from lightning_mtgan.evaluation.pixel_agreement import pixel_agreement
 from lightning_mtgan.evaluation.pretrained import Pretrained
 from lightning_mtgan.evaluation.protocol import Protocol, describe, in_short, require_enough
 from lightning_mtgan.evaluation.reference import Reference, References
@@ -51,6 +52,7 @@ __all__ = [
     "judge",
     "measure",
     "measurement_of",
+    "pixel_agreement",
     "require_enough",
     "restoration_figures",
     "restored",

@@ -14,6 +14,7 @@ from lightning_mtgan.evaluation.judging import Judged
 from lightning_mtgan.evaluation.neighbours import distances, radius
 from lightning_mtgan.evaluation.protocol import Protocol
 from lightning_mtgan.evaluation.reference import Reference
+from lightning_mtgan.figure_names import in_words
 from lightning_mtgan.types import TaskKind, TaskSpec
 
 SAMPLES_PER_DIMENSION = 5
@@ -98,7 +99,7 @@ class Breakdown:
     """A class that is much worse than the others of its task.
 
     Args:
-        task: The task.
+        task: The task; of one domain of several, ``<task>@<domain>``.
         name: The class.
         figure: What gives it away.
         value: Its figure.
@@ -113,8 +114,8 @@ class Breakdown:
 
     def __str__(self) -> str:
         return (
-            f"{self.task} {self.name} breaks down: {self.figure} {self.value:.3g} "
-            f"where the classes of {self.task} have {self.typical:.3g} (median)"
+            f"{in_words(self.task, self.name)} breaks down: {self.figure} {self.value:.3g} "
+            f"where the classes of {in_words(self.task)} have {self.typical:.3g} (median)"
         )
 
 

@@ -19,6 +19,7 @@ from lightning_mtgan.evaluation.opinions import Opinions
 from lightning_mtgan.evaluation.protocol import Protocol
 from lightning_mtgan.evaluation.reference import Reference
 from lightning_mtgan.evaluation.similarity import Similarity
+from lightning_mtgan.figure_names import in_domain, is_of_a_class
 from lightning_mtgan.games import DomainGame, Game
 
 ByDomain = Mapping[str, Any]
@@ -54,9 +55,10 @@ class Measures(typing.Protocol):
 class DomainMeasurement:
     """Measures each domain of a Game on its own data, all with the same latents; see ``Measurement``.
 
-    ``<figure>/<domain>`` is a domain's figure, ``<figure>`` the mean over domains. ``agreement/<task>`` is the share of
-    latents whose images in two domains show the same by the jury, the mean over pairs of domains, and
-    ``agreement/<task>/<one>/<other>`` that of a pair.
+    ``<figure>/<domain>``, ``<figure>/<task>@<domain>`` and ``<figure>/<task>@<domain>/<class>`` are a domain's figures.
+    ``<figure>`` and ``<figure>/<task>`` are means over domains; classes have none: they break down in one domain, among
+    the others of that domain. ``agreement/<task>`` is the share of latents whose images in two domains show the same
+    by the jury, the mean over pairs of domains, and ``agreement/<task>@<one>@<other>`` that of a pair.
 
     Args:
         jury: Who judges all domains.
@@ -114,11 +116,16 @@ class DomainMeasurement:
 
 
 def over_domains(figures: Mapping[str, Mapping[str, float]]) -> dict[str, float]:
-    """``<figure>/<domain>``, and the mean of each figure that all domains have, from figures by domain."""
+    """The mean of each figure that all domains have, and each domain's own: see ``DomainMeasurement``.
+
+    Args:
+        figures: Figures by domain and name.
+    """
     common = set.intersection(*(set(own) for own in figures.values()))
     first = next(iter(figures.values()))
-    means = {name: fmean(own[name] for own in figures.values()) for name in first if name in common}
-    return means | {f"{name}/{domain}": value for domain, own in figures.items() for name, value in own.items()}
+    shared = [name for name in first if name in common and not is_of_a_class(name)]
+    means = {name: fmean(own[name] for own in figures.values()) for name in shared}
+    return means | {in_domain(name, domain): value for domain, own in figures.items() for name, value in own.items()}
 
 
 def agreements(predictions: Mapping[str, Mapping[str, Tensor]]) -> dict[str, float]:
@@ -132,7 +139,7 @@ def agreements(predictions: Mapping[str, Mapping[str, Tensor]]) -> dict[str, flo
     for task in tasks:
         known = {name: own[task] for name, own in predictions.items() if task in own and own[task].ndim == 1}
         pairs = {
-            f"agreement/{task}/{one}/{other}": (known[one] == known[other]).double().mean().item()
+            f"agreement/{task}@{one}@{other}": (known[one] == known[other]).double().mean().item()
             for one, other in combinations(known, 2)
         }
         if pairs:

@@ -73,7 +73,7 @@ def measure(
     return (
         figures
         | mode_figures(fake, tasks)
-        | task_figures(fake, tasks)
+        | (task_figures(fake, tasks) if obeys else {})
         | class_figures(fake, real, tasks, protocol, obeys)
     )
 

@@ -6,6 +6,18 @@ from lightning_mtgan.games.game import Game, Phase
 from lightning_mtgan.games.image_game import ImageGame
 from lightning_mtgan.games.mtgan import MTGAN
 from lightning_mtgan.games.mts4gan import MTS4GAN
+from lightning_mtgan.games.shared_representation import SharedRepresentationGame
 from lightning_mtgan.games.vae import VAE
 
-__all__ = ["MTGAN", "MTS4GAN", "VAE", "CoupledGame", "DomainGame", "DomainView", "Game", "ImageGame", "Phase"]
+__all__ = [
+    "MTGAN",
+    "MTS4GAN",
+    "VAE",
+    "CoupledGame",
+    "DomainGame",
+    "DomainView",
+    "Game",
+    "ImageGame",
+    "Phase",
+    "SharedRepresentationGame",
+]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 
-import torch
 from torch import Tensor, nn
 
 from lightning_mtgan.games.domain_arena import Conditions, DomainArena, regularizers_of
@@ -77,7 +76,7 @@ class CoupledGame(DomainGame):
         self.players["discriminator"] = nn.ModuleDict({"networks": discriminators})
         own = {"networks": self.generators} | ({"embedding": table} if table is not None else {})
         self.players["generator"] = nn.ModuleDict(own)
-        self.arena = DomainArena(
+        self._arena = DomainArena(
             spec.domains,
             self.tasks,
             self.generators,
@@ -87,7 +86,12 @@ class CoupledGame(DomainGame):
             dict(self.regularizers.items()),  # type: ignore[arg-type]
             latent_dim,
         )
-        self.losses = DomainLosses(self.arena, self.fakes)
+        self.losses = DomainLosses(self._arena, self.fakes)
+
+    @property
+    def arena(self) -> DomainArena:
+        """See DomainGame."""
+        return self._arena
 
     def phases(self) -> Sequence[Phase]:
         """All discriminators, then all generators, each followed by their lazy regularisers."""
@@ -104,32 +108,17 @@ class CoupledGame(DomainGame):
 
     def generator_losses(self, batch: Batch) -> Terms:
         """The losses of all generators."""
-        return self.losses.generator(batch)
+        conditions = self.arena.conditions(batch)
+        return self.losses.generator(batch, conditions, self.fakes(batch, conditions))
 
     def sampling_modules(self) -> Sequence[nn.Module]:
         """All generators, and the embedding."""
         return [self.players["generator"]]
 
-    @property
-    def obeys(self) -> bool:
-        """Whether the generators read the conditions."""
-        return self.arena.embedding is not None
-
     def remarks(self) -> Sequence[str]:
         """What is saved by sharing."""
         return self.arena.savings(self.generators)
 
-    def sample_domain(
-        self,
-        domain: str,
-        num_images: int,
-        condition: Mapping[str, Tensor] | None = None,
-        generator: torch.Generator | None = None,
-    ) -> Tensor:
+    def render(self, domain: str, given: Tensor) -> Tensor:
         """See DomainGame."""
-        given = self.arena.drawn(self, num_images, condition, generator)
         return self.generators({domain: given})[domain]
-
-    def judge_domain(self, domain: str, batch: Batch) -> tuple[Tensor | None, dict[str, Tensor]]:
-        """See DomainGame."""
-        return self.arena.judgement(domain, batch)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
@@ -13,6 +14,9 @@ from lightning_mtgan.errors import UserError
 from lightning_mtgan.games.game import Game, Phase
 from lightning_mtgan.tasks import make_tasks
 from lightning_mtgan.types import Batch, DataSpec, TaskSpec
+
+if TYPE_CHECKING:
+    from lightning_mtgan.games.domain_arena import DomainArena
 
 
 class DomainGame(Game, ABC):
@@ -32,8 +36,8 @@ class DomainGame(Game, ABC):
         if not spec.domains:
             raise UserError(f"{type(self).__name__} learns several domains; take lightning_mtgan.data.Domains as data")
         for name in spec.domains:
-            if "." in name or not name:
-                raise UserError(f"data.domains.{name}: a domain's name must not be empty or hold a point; rename it")
+            if not name or set(name) & set("./@"):
+                raise UserError(f"data.domains.{name}: a domain's name must not be empty or hold . / or @; rename it")
         self.all_tasks = union_of_tasks(spec.domains)
         self.tasks = make_tasks(self.all_tasks)
 
@@ -46,7 +50,20 @@ class DomainGame(Game, ABC):
         """One domain of this Game, as a Game that can be sampled and asked."""
         return DomainView(self, domain)
 
+    @property
     @abstractmethod
+    def arena(self) -> DomainArena:
+        """What turns are played with."""
+
+    @abstractmethod
+    def render(self, domain: str, given: Tensor) -> Tensor:
+        """A domain's images, (N, C, H, W) in [-1, 1], of latents beside conditions, (N, latent_dim + condition_dim)."""
+
+    @property
+    def latent_dim(self) -> int:
+        """Length of the latents."""
+        return self.arena.latent_dim
+
     def sample_domain(
         self,
         domain: str,
@@ -62,10 +79,16 @@ class DomainGame(Game, ABC):
             condition: Targets by task; those that are missing are drawn.
             generator: Source of randomness; None for other images at every call.
         """
+        return self.render(domain, self.arena.drawn(self, num_images, condition, generator))
 
-    @abstractmethod
     def judge_domain(self, domain: str, batch: Batch) -> tuple[Tensor | None, dict[str, Tensor]]:
         """What a domain's discriminator makes of its images, as ``judge`` does."""
+        return self.arena.judgement(domain, batch)
+
+    @property
+    def obeys(self) -> bool:
+        """Whether the generators read the conditions."""
+        return self.arena.embedding is not None
 
     def sample(
         self,

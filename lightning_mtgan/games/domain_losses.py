@@ -68,15 +68,15 @@ class DomainLosses:
             observed = self._observed(batch, name, real.logits, fake.logits, observed)
         return Terms(losses, (), penalties, observed)
 
-    def generator(self, batch: Batch, further: Callable[[Fakes], Mapping[str, Tensor]] | None = None) -> Terms:
+    def generator(self, batch: Batch, conditions: Conditions, made: Fakes) -> Terms:
         """Of each domain: the adversarial loss, its tasks, and the regularisers of generators.
 
         Args:
             batch: The batch.
-            further: From what was given and made to further losses, which count as penalties; None for none.
+            conditions: What the images were asked to show.
+            made: What was given and what was made of it.
         """
-        arena, conditions = self.arena, self.arena.conditions(batch)
-        made = given, fakes = self.fakes(batch, conditions)
+        arena, (given, fakes) = self.arena, made
         losses, penalties = dict[str, Tensor](), frozenset[str]()
         reals = self._constants(batch, conditions)
         for name, (fake,) in arena.see({name: [image] for name, image in fakes.items()}, conditions).items():
@@ -91,8 +91,7 @@ class DomainLosses:
                 own |= {one.name: one.loss(play) for one in now}
             losses |= arena.named(name, own)
             penalties |= {f"{one.name}_{name}" for one in now}
-        more = further(made) if further is not None else {}
-        return Terms({**losses, **more}, tuple(fakes.values()), penalties | more.keys())
+        return Terms(losses, tuple(fakes.values()), penalties)
 
     def lazy(self, index: int, batch: Batch) -> Terms:
         """One regulariser of every domain alone, times the interval at which it is played."""

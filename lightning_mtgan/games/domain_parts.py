@@ -12,8 +12,9 @@ from lightning_mtgan.errors import UserError
 from lightning_mtgan.games.domain_arena import DomainDiscriminators
 from lightning_mtgan.games.domain_game import DomainGame
 from lightning_mtgan.losses import AdversarialLoss
-from lightning_mtgan.networks import AdversarialHead, LayeredGenerator, LayeredTrunk, SideBySide, TaskEmbedding
+from lightning_mtgan.networks import AdversarialHead, Layered, LayeredGenerator, LayeredTrunk, SideBySide, TaskEmbedding
 from lightning_mtgan.regularizers import PathLength, Regularizer
+from lightning_mtgan.representations import Representation
 from lightning_mtgan.supervision import Supervision
 from lightning_mtgan.tasks import Constraint, Task
 from lightning_mtgan.types import DataSpec, TaskSpec
@@ -152,3 +153,39 @@ def require_fitting(
     for name in losses:
         if losses.count(name) > 1:
             raise UserError(f"two losses of this game would be called `{name}`; rename a task or a domain in the data")
+
+
+def representation_of(
+    representation: Callable[[Layered, tuple[str, ...]], Representation],
+    generator: Callable[[DataSpec, int], LayeredGenerator],
+    game: DomainGame,
+    condition_dim: int,
+    depth: int,
+) -> Representation:
+    """The representation that generators share, made of first layers such as theirs.
+
+    Args:
+        representation: From a network of such layers and the names of the domains to the representation.
+        generator: From a domain's spec and the length of the condition vector to its generator.
+        game: The Game, whose domains it is for.
+        condition_dim: Length of the condition vector.
+        depth: How many layers.
+
+    Raises:
+        UserError: If a generator has no more layers than that, or two have other layers there.
+    """
+    with _seeded("representation"):
+        networks = {name: generator(spec, condition_dim) for name, spec in game.spec.domains.items()}
+    first = next(iter(networks))
+    for name, network in networks.items():
+        if not 0 < depth < len(network.layers):
+            raise UserError(
+                f"model.game.depth is {depth}, but the generator of {name} has {len(network.layers)} layers; use 1 to "
+                f"{len(network.layers) - 1}"
+            )
+        if repr(network.layers[:depth]) != repr(networks[first].layers[:depth]):
+            raise UserError(
+                f"model.game.depth is {depth}, but the generators of {first} and {name} differ in their first {depth} "
+                "layers; use less, or give them the same width"
+            )
+    return representation(Layered(list(networks[first].layers[:depth])), game.domains)

@@ -8,6 +8,7 @@ from lightning_mtgan.guard.dropping import ModeDropping
 from lightning_mtgan.guard.history import History
 from lightning_mtgan.guard.memorising import Memorising
 from lightning_mtgan.guard.overfitting import DiscriminatorOverfitting
+from lightning_mtgan.guard.representation import RepresentationCollapse
 from lightning_mtgan.guard.rule import HEALTHY, Rule
 
 __all__ = [
@@ -20,5 +21,6 @@ __all__ = [
     "History",
     "Memorising",
     "ModeDropping",
+    "RepresentationCollapse",
     "Rule",
 ]

@@ -34,8 +34,11 @@ class Charts:
         return cls(run.metrics, alarms, time, _colors(run.metrics))
 
     def single(self, name: str) -> Markup:
-        """The chart of one figure, and of what belongs beside it."""
+        """The chart of one figure, of what belongs beside it, and of what there is of it in each domain."""
         figure = FIGURES.get(name, Figure(name))
+        domains = self.metrics.below(name)
+        if name in FIGURES and not figure.each and domains:
+            return self.several(figure, {name: "mean", **domains})
         series = self._curves(name, figure.label)
         if figure.beside in self.metrics.columns:
             series += self._curves(figure.beside, FIGURES[figure.beside].label, 1)

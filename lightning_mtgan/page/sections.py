@@ -105,7 +105,7 @@ def others_section(charts: Charts) -> list[Markup]:
 
 def undescribed(metrics: Metrics) -> list[str]:
     """The columns that no other section shows."""
-    groups = ["signal", *(name for name, figure in FIGURES.items() if figure.each)]
+    groups = ["signal", *FIGURES]
     known = {"step", *FIGURES, *chain.from_iterable(metrics.below(group) for group in groups)}
     return [n for n in metrics.columns if n not in known and not phase_and_loss(n) and not is_of_a_class(n)]
 

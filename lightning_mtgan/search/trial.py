@@ -32,7 +32,7 @@ class Measured(NamedTuple):
 def of_tasks(figures: Mapping[str, float]) -> dict[str, float]:
     """Those figures that tell how well a whole task is shown, ``task_accuracy/<task>`` and ``task_error/<task>``."""
     return {
-        name: value for figure in FIGURES for name, value in figures.items() if re.fullmatch(f"{figure}/[^/]+", name)
+        name: value for figure in FIGURES for name, value in figures.items() if re.fullmatch(f"{figure}/[^/@]+", name)
     }
 
 

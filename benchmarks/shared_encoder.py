@@ -4,8 +4,8 @@ conf/mts4gan.yaml with ``model.game.shares_encoder`` false and true and nothing 
 are stepped in turns within one process, so that a noisy machine slows both alike; what is printed are medians, and
 the median, least and greatest of ratios of neighbours. A step is both players' phases, and R1 every eighth time.
 
-    python benchmarks/sharing.py                        # about 5 minutes on one core
-    python benchmarks/sharing.py --accelerator gpu
+    python benchmarks/shared_encoder.py                        # about 5 minutes on one core
+    python benchmarks/shared_encoder.py --accelerator gpu
 """
 
 from __future__ import annotations
