@@ -4,9 +4,9 @@ Digits beside their negatives, and beside their outlines, never seen in pairs: c
 1,000 steps (1,333 at 32 x 32) of 32 images each, width 32, and nothing changed but how many first layers of the
 generators (k of 5 at 8 x 8 pixels, of 9 at 32 x 32) and last layers of the discriminators (m of 5, of 9) are the
 same. 2,000 latents: the plain digit, made a negative or an outline by the data's own function, against what the other
-generator shows, both binarised at half (CoGAN, arXiv:1606.07536, section 4: .952 and .967 on MNIST with all but the last generator layer
-shared). "chance" are pairs of real images: unrelated ones, and those of the same digit. "class": how often the
-evaluator sees the same digit in both. FID is the mean of both domains.
+generator shows, both binarised at half (CoGAN, arXiv:1606.07536, section 4: .952 and .967 on MNIST with all but the
+last generator layer shared). "chance" are pairs of real images: unrelated ones, and those of the same digit. "class":
+how often the evaluator sees the same digit in both. FID is the mean of both domains.
 
 Rows are appended as they finish; a second call goes on where the first one stopped.
 
@@ -17,14 +17,8 @@ Rows are appended as they finish; a second call goes on where the first one stop
 from __future__ import annotations
 
 import argparse
-import contextlib
-import io
 import json
-import multiprocessing
-import statistics
 import sys
-import tempfile
-from concurrent.futures import ProcessPoolExecutor, as_completed
 from functools import cache
 from pathlib import Path
 
@@ -33,20 +27,18 @@ from torch import Tensor
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from lightning_mtgan.checkpoint import build_game, read
-from lightning_mtgan.cli import main as main_of_training
+from benchmarks.training import ROOT, Row, cell, kept, run_all, trained
 from lightning_mtgan.data import DigitDomain, Edges, Negative, Plain
 from lightning_mtgan.data.digit_domains import Domain
 from lightning_mtgan.evaluation import DigitDomainsEvaluator, pixel_agreement
 from lightning_mtgan.games import DomainGame
 
-ROOT = Path(__file__).resolve().parents[1]
 OTHERS: dict[str, Domain] = {"negative": Negative(), "edges": Edges()}
 NUM_LATENTS, WIDTH = 2000, 32
 FINAL = {"num_images": 2000, "num_neighbour_images": 500, "kid_subsets": 2}
 Job = tuple[str, int, int, int, int]
 """The other domain, size, k, m, seed."""
-Row = dict[str, object]
+KEYS = ("other", "size", "k", "m", "seed")
 
 
 def jobs(seeds: list[int]) -> list[Job]:
@@ -93,25 +85,15 @@ def run(job: Job, steps: int) -> Row:
         "model.game.shared_discriminator_layers": m,
         "trainer.max_steps": steps if size == 8 else steps * 4 // 3,
         "seed_everything": seed,
-        **{"wandb": "off", "trainer.enable_progress_bar": "false", "samples.every_kimg": 0, "fidelity.every_kimg": 0},
-        **{"checkpoints.every_kimg": 0, "conflicts.every": 0, "fidelity.final": json.dumps(FINAL)},
+        "fidelity.final": json.dumps(FINAL),
     }
-    with tempfile.TemporaryDirectory() as folder:
-        log = io.StringIO()
-        with contextlib.redirect_stdout(log), contextlib.redirect_stderr(log):
-            code = main_of_training([*[f"--{key}={value}" for key, value in keys.items()], f"--runs={folder}"])
-        if code:
-            raise RuntimeError(f"{job}:\n{log.getvalue()[-2000:]}")
-        (run_folder,) = Path(folder).glob("*/version_0")
-        figures = json.loads((run_folder / "summary.json").read_text())["figures"]
-        path = run_folder / "checkpoints" / "last.ckpt"
-        game = build_game(read(path), path)
+    figures, game = trained(keys)
     assert isinstance(game, DomainGame)
     plain, made = shown(game, "plain"), shown(game, other)
     evaluator = DigitDomainsEvaluator()
     digits = [evaluator.predictions(image, evaluator.features(image))["digit"] for image in (plain, made)]
     return {
-        **dict(zip(("other", "size", "k", "m", "seed"), job, strict=True)),
+        **dict(zip(KEYS, job, strict=True)),
         "steps": steps,
         "agreement": pixel_agreement(as_other(plain, other), made).mean().item(),
         "unrelated": pixel_agreement(as_other(plain, other), made.roll(1, 0)).mean().item(),
@@ -136,12 +118,6 @@ def chance(other: str, size: int) -> tuple[float, float]:
     neighbours = by_digit.roll(50)
     same = digit[by_digit] == digit[neighbours]
     return unrelated.mean().item(), pixel_agreement(there[by_digit], there[neighbours])[same].mean().item()
-
-
-def cell(values: list[float], digits: int = 3) -> str:
-    """Mean, and standard deviation where there are several."""
-    spread = f" ± {statistics.stdev(values):.{digits}f}" if len(values) > 1 else ""
-    return f"{statistics.mean(values):.{digits}f}{spread}"
 
 
 def table(rows: list[Row]) -> str:
@@ -175,25 +151,13 @@ def main() -> None:
     parser.add_argument("--output", type=Path, default=ROOT / "runs" / "benchmarks" / "coupled.jsonl")
     parser.add_argument("--table", action="store_true", help="only print the table of what is there")
     arguments = parser.parse_args()
-    arguments.output.parent.mkdir(parents=True, exist_ok=True)
-    arguments.output.touch()
     torch.set_num_threads(1)
 
-    def rows() -> list[Row]:
-        found = [json.loads(line) for line in arguments.output.read_text().splitlines()]
-        return [row for row in found if row["steps"] == arguments.steps]
-
     if not arguments.table:
-        done = {tuple(row[key] for key in ("other", "size", "k", "m", "seed")) for row in rows()}
+        done = {tuple(row[key] for key in KEYS) for row in kept(arguments.output, steps=arguments.steps)}
         left = [job for job in jobs(arguments.seeds) if job not in done]
-        context = multiprocessing.get_context("spawn")
-        with ProcessPoolExecutor(arguments.jobs, context, torch.set_num_threads, (1,)) as pool:
-            for done_job in as_completed([pool.submit(run, job, arguments.steps) for job in left[: arguments.most]]):
-                row = done_job.result()
-                with arguments.output.open("a") as file:
-                    file.write(json.dumps(row) + "\n")
-                print(json.dumps(row), flush=True)
-    print(table(rows()))
+        run_all(run, [(job, arguments.steps) for job in left[: arguments.most]], arguments.jobs, arguments.output)
+    print(table(kept(arguments.output, steps=arguments.steps)))
 
 
 if __name__ == "__main__":

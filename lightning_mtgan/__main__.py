@@ -25,7 +25,7 @@ from lightning_mtgan.data.summary import print_summary
 from lightning_mtgan.draws import seed_of
 from lightning_mtgan.errors import RunFailed, UserError
 from lightning_mtgan.evaluation import Evaluator, Extractor, Jury, Protocol, Similarity, measurement_of
-from lightning_mtgan.games import Game, ImageGame
+from lightning_mtgan.games import Game, ImageGame, TranslationGame
 from lightning_mtgan.page import write_page
 from lightning_mtgan.pictures import beside_its_maps, labelled, save
 from lightning_mtgan.relations import command as related
@@ -48,6 +48,8 @@ def generate(arguments: argparse.Namespace) -> None:
     if arguments.num_images < 1:
         raise UserError(f"--num_images is {arguments.num_images}; it must be at least 1")
     game = _game(arguments)
+    if isinstance(game, TranslationGame):
+        raise UserError("this generator makes nothing of noise, it translates images; use the command translate")
     parts = generating.chosen(game, arguments.domain)
     if isinstance(game, ImageGame):
         if arguments.images is None:

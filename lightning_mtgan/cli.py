@@ -159,7 +159,7 @@ class TrainingCommand(LightningCLI):
 
     def _plain_config(self) -> dict[str, Any]:
         """What a checkpoint carries of the configuration, as plain values."""
-        text = self.parser.dump(self.config, format="yaml")
+        text = self.parser.dump(self.config, format="yaml", skip_none=False)  # null may stand against a default
         every = config_files.parse(text)
         model = every["model"]
         keys = ("optimizers", "balancers", "schedulers", "max_gradient_norms", "channels_last", "compiler")

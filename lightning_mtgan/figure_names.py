@@ -157,6 +157,12 @@ TASKS = {
     "agreement": Figure(
         "Agreement between domains", "images of the same latents that show the same in two domains", HIGHER, each="task"
     ),
+    "translation_accuracy": Figure(
+        "Accuracy of translations",
+        "images translated to another domain that show what they did before",
+        HIGHER,
+        each="task",
+    ),
     "head_accuracy": Figure(
         "Accuracy of the discriminator's heads",
         "on held-out images",

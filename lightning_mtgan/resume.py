@@ -155,7 +155,7 @@ def compare(stored: Mapping[str, Any], present: Mapping[str, Any], path: Path) -
     before, now = flatten(stored), flatten(present)
     lines = []
     for key in sorted(before.keys() | now.keys()):
-        old, new = before.get(key, "not set"), now.get(key, "not set")
+        old, new = ("not set" if one.get(key) is None else one[key] for one in (before, now))
         plain = _WITHIN.sub("data.init_args.", key)
         if old == new or plain in FREE_KEYS or key.startswith("fidelity."):
             continue

@@ -157,11 +157,6 @@ def images(game: CoupledGame, seed: int = 7, count: int = 3) -> dict[str, Tensor
         }
 
 
-def known_fault(reason: str) -> pytest.MarkDecorator:
-    """Once it is mended, the mark must go."""
-    return pytest.mark.xfail(strict=True, reason=reason)
-
-
 # What is shared
 
 
@@ -208,7 +203,6 @@ def test_copies_and_states_keep_what_is_shared(
     assert same(twin.state_dict(), fresh.state_dict())
 
 
-@known_fault("the generators stand on the game and in their player")
 def test_a_state_holds_each_tensor_once() -> None:
     for game in (apart(), coupled(MIXED), coupled(LABELLED, **CONDITIONAL)):
         state = game.state_dict()
@@ -344,7 +338,8 @@ def test_nothing_shared_is_each_domain_alone_bit_for_bit(name: str) -> None:
         assert same(*slopes) and any(slope is not None for slope in slopes[0].values())
         assert same(tensors(single, domain), tensors(whole, domain))
         assert not same(tensors(single, domain), before[domain])
-        assert same(dict(single.regularizers[domain].named_buffers()), dict(whole.regularizers[domain].named_buffers()))
+        memories = [nn.ModuleList(one.arena.regularizers[domain]).named_buffers() for one in (single, whole)]
+        assert same(*map(dict, memories))
 
 
 def test_an_embedding_learns_from_all_domains() -> None:
@@ -639,7 +634,7 @@ def test_initial_weights_follow_the_seed_and_leave_its_state_alone() -> None:
             {"domains": {"a": DataSpec(8, 1, (LABEL,)), "b": DataSpec(8, 1, (replace(INK, name="label"),))}},
             "the task `label` of b is another one",
         ),
-        ({"shared_generator_layers": -1}, "shared layers is -1; use 0 for none, or null for all"),
+        ({"shared_generator_layers": -1}, "shared_generator_layers is -1; use 0 for none, or null for all"),
         ({"shared_discriminator_layers": -2}, "shared_discriminator_layers is -2; use 0 for none, or null for all"),
         ({"regularizers": [PathLength()]}, "has PathLength, which needs a generator with styles; leave it out"),
         ({"regularizers": [R1(), R1(every=4)]}, "model.game.regularizers has R1 twice; name each once"),
@@ -669,20 +664,17 @@ def test_mistakes_are_one_sentence(changes: dict[str, Any], says: str) -> None:
 # Known faults
 
 
-@known_fault("nn.ModuleDict refuses names of its own methods with a KeyError")
 @pytest.mark.parametrize("name", ["train", "items", "type"])
 def test_a_domain_may_be_called_like_a_method(name: str) -> None:
     game = coupled({name: DataSpec(8, 1)})
     assert images(game)[name].shape == (3, 1, 8, 8)
 
 
-@known_fault("side_by_side takes any one of the lengths")
 def test_latents_of_different_lengths_are_refused() -> None:
     with pytest.raises(UserError, match="latent"):
         coupled(MIXED, generator=lambda spec, dim: LayeredGenerator(spec, dim, spec.image_size, 8))
 
 
-@known_fault("joint targets are those of the first domain")
 def test_tasks_beside_joint_ones_are_drawn_as_well() -> None:
     joint = {"label": torch.tensor([0, 1, 2]), "ink": torch.zeros(3, 1)}
     domains = {"a": DataSpec(8, 1, (LABEL, INK), joint), "b": DataSpec(8, 1, (replace(LABEL, name="kind"),))}
@@ -691,7 +683,6 @@ def test_tasks_beside_joint_ones_are_drawn_as_well() -> None:
     assert images(game)["b"].shape == (3, 1, 8, 8)
 
 
-@known_fault("what is measured counts as unknown when images are judged")
 def test_judgement_measures_what_can_be_measured() -> None:
     game = coupled(TASKS, **CONDITIONAL)
     with torch.no_grad():
@@ -707,13 +698,11 @@ def test_judgement_measures_what_can_be_measured() -> None:
         torch.testing.assert_close(logits, seen[name][0].logits)
 
 
-@known_fault("measured tasks pull a generator that is told nothing")
 def test_a_generator_without_an_embedding_learns_no_task() -> None:
     game = coupled(TASKS, supervision=AuxiliaryHeads)
     assert set(gradients(game, "generator", batch(game))) == {f"adversarial_{name}" for name in TASKS}
 
 
-@known_fault("losses are named that the phase does not have")
 @pytest.mark.parametrize("changes", [{"supervision": TwinHeads}, {**CONDITIONAL, "supervision": TwinHeads}])
 def test_tasks_without_a_loss_are_not_without_bound(changes: dict[str, Any]) -> None:
     game = coupled(TASKS, **changes)
@@ -721,7 +710,6 @@ def test_tasks_without_a_loss_are_not_without_bound(changes: dict[str, Any]) -> 
         assert phase.unbounded <= gradients(game, phase.name, batch(game)).keys()
 
 
-@known_fault("tasks are compared by kind, size and resolution alone")
 @pytest.mark.parametrize(
     ("one", "other"),
     [
@@ -734,13 +722,11 @@ def test_classes_of_other_names_and_other_measures_are_refused(one: TaskSpec, ot
         coupled({"a": DataSpec(8, 1, (one,)), "b": DataSpec(8, 1, (other,))})
 
 
-@known_fault("networks that nobody knows give back what they are given")
 def test_an_unknown_domain_has_no_images() -> None:
     with pytest.raises(KeyError):
         coupled().sample_domain("z", 2)
 
 
-@known_fault("domains of one image name it once each")
 def test_a_pivot_names_each_tensor_once() -> None:
     game = coupled(shared_generator_layers=None)
     pivot = game.generator_losses(batch(game)).pivot

@@ -235,7 +235,6 @@ def test_a_negative_number_is_one_sentence() -> None:
         SideBySide(networks(False), -1, False)
 
 
-@pytest.mark.xfail(strict=True, reason="buffers of the first layer stand for those of all")
 def test_grouped_layers_keep_their_own_buffers() -> None:
     class Gain(nn.Module):
         def __init__(self, gain: float) -> None:

@@ -13,9 +13,10 @@ from lightning_mtgan.callbacks.domain_pictures import domain_sheet
 from lightning_mtgan.callbacks.folder import run_folder
 from lightning_mtgan.callbacks.restored_pictures import restored_sheet
 from lightning_mtgan.callbacks.schedule import is_due
+from lightning_mtgan.callbacks.translation_pictures import translation_sheet
 from lightning_mtgan.draws import seed_of
 from lightning_mtgan.errors import UserError
-from lightning_mtgan.games import DomainGame, Game, ImageGame
+from lightning_mtgan.games import DomainGame, Game, ImageGame, TranslationGame
 from lightning_mtgan.module import MultiTaskGAN
 from lightning_mtgan.pictures import beside_its_channels, save, sheet
 from lightning_mtgan.types import TaskKind
@@ -27,11 +28,13 @@ class Samples(Callback):
     Row r asks each classification task for one class, a different one in each row and for each
     task; where tasks depend on each other, only the first one, and the others are drawn to agree. Of a Game that
     takes images, row r shows one corruption: held-out images as the generator gets them, restored, and as they were.
-    Of a Game of several domains, row r shows one domain.
+    Of a Game of several domains, row r shows one domain; of one that translates, held-out images of one domain, each
+    followed by its translations.
 
     Args:
         every_kimg: Thousands of images between two pictures; 0 for none but the last.
-        num_columns: Latents, that is images in a row; three for each image that is restored.
+        num_columns: Latents, that is images in a row; three for each image that is restored, and
+            one more than there are domains for each that is translated.
         num_rows: Conditions, that is rows; of restored images there is one for each corruption.
         show_channels: Also show red, green and blue of each image side by side, for data whose
             channels are images of their own.
@@ -67,7 +70,10 @@ class Samples(Callback):
             return
         with module.paused(), module.sampling() as game:
             if isinstance(game, ImageGame):
-                picture = restored_sheet(game, self._held_out(trainer))
+                picture = restored_sheet(game, self._held_out(trainer.datamodule, 3))  # type: ignore[attr-defined]
+            elif isinstance(game, TranslationGame):
+                every = trainer.datamodule.domains.items()  # type: ignore[attr-defined]
+                picture = translation_sheet(game, {n: self._held_out(one, 1 + len(every)) for n, one in every})
             elif isinstance(game, DomainGame):
                 picture = domain_sheet(game, self.num_columns)
             else:
@@ -75,14 +81,13 @@ class Samples(Callback):
             save(picture, folder / "samples" / f"kimg_{module.kimg:09.3f}.png")
             log_picture(trainer, "samples", picture, module.global_step)
 
-    def _held_out(self, trainer: Trainer) -> torch.Tensor:
-        """The images that are restored in every picture, uint8 (N, C, H, W): each fills three columns."""
-        data = trainer.datamodule  # type: ignore[attr-defined]
+    def _held_out(self, data: Any, num_columns: int) -> torch.Tensor:
+        """The images that are taken for every picture, uint8 (N, C, H, W): each fills so many columns."""
         splits = [
             split for split in ("regions", "held_out", "reference") if split in data.splits and len(data.dataset(split))
         ]
         images = data.dataset(splits[0])
-        return images[torch.arange(min(max(1, self.num_columns // 3), len(images)))]["image"]
+        return images[torch.arange(min(max(1, self.num_columns // num_columns), len(images)))]["image"]
 
     def _sheet(self, game: Game) -> Image:
         conditions, captions = self.conditions(game)

@@ -20,7 +20,7 @@ from lightning_mtgan.evaluation.protocol import Protocol
 from lightning_mtgan.evaluation.reference import Reference
 from lightning_mtgan.evaluation.similarity import Similarity
 from lightning_mtgan.figure_names import in_domain, is_of_a_class
-from lightning_mtgan.games import DomainGame, Game
+from lightning_mtgan.games import DomainGame, Game, TranslationGame
 
 ByDomain = Mapping[str, Any]
 
@@ -153,4 +153,9 @@ def measurement_of(
     """What measures a Game of this kind; the arguments are those of ``Measurement``."""
     if isinstance(game, DomainGame):
         return DomainMeasurement(jury, data, game, cache)
+    if isinstance(game, TranslationGame):
+        # Here, because that file builds on this one.
+        from lightning_mtgan.evaluation.translation_measurement import TranslationMeasurement
+
+        return TranslationMeasurement(jury, data, game, cache)
     return Measurement(jury, data, game, cache, similarity)

@@ -7,6 +7,7 @@ from lightning_mtgan.games.image_game import ImageGame
 from lightning_mtgan.games.mtgan import MTGAN
 from lightning_mtgan.games.mts4gan import MTS4GAN
 from lightning_mtgan.games.shared_representation import SharedRepresentationGame
+from lightning_mtgan.games.translation import TranslationGame
 from lightning_mtgan.games.vae import VAE
 
 __all__ = [
@@ -20,4 +21,5 @@ __all__ = [
     "ImageGame",
     "Phase",
     "SharedRepresentationGame",
+    "TranslationGame",
 ]

@@ -12,7 +12,14 @@ from lightning_mtgan.games.domain_losses import DomainLosses, Fakes
 from lightning_mtgan.games.domain_parts import discriminators_of, embedding_of, require_fitting, side_by_side
 from lightning_mtgan.games.game import Phase
 from lightning_mtgan.losses import AdversarialLoss
-from lightning_mtgan.networks import AdversarialHead, LayeredGenerator, LayeredTrunk, TaskEmbedding, UnconditionalHead
+from lightning_mtgan.networks import (
+    AdversarialHead,
+    LayeredGenerator,
+    LayeredTrunk,
+    SideBySide,
+    TaskEmbedding,
+    UnconditionalHead,
+)
 from lightning_mtgan.regularizers import Regularizer
 from lightning_mtgan.supervision import Supervision
 from lightning_mtgan.tasks import Task
@@ -66,24 +73,22 @@ class CoupledGame(DomainGame):
         require_fitting(adversarial, regularizers, self.all_tasks, self.domains)
         table = embedding_of(embedding, self.all_tasks, self.tasks)
         condition_dim = table.dim if table is not None else 0
-        self.generators, latent_dim = side_by_side(
-            generator, spec.domains, condition_dim, shared_generator_layers, grouped
-        )
+        generators, latent_dim = side_by_side(generator, spec.domains, condition_dim, shared_generator_layers, grouped)
         discriminators = discriminators_of(
             trunk, adversarial_head, supervision, self, condition_dim, shared_discriminator_layers, grouped
         )
         self.regularizers = regularizers_of(regularizers, self.domains)
         self.players["discriminator"] = nn.ModuleDict({"networks": discriminators})
-        own = {"networks": self.generators} | ({"embedding": table} if table is not None else {})
+        own = {"networks": generators} | ({"embedding": table} if table is not None else {})
         self.players["generator"] = nn.ModuleDict(own)
         self._arena = DomainArena(
             spec.domains,
             self.tasks,
-            self.generators,
+            generators,
             discriminators,
             adversarial,
             table,
-            dict(self.regularizers.items()),  # type: ignore[arg-type]
+            dict(zip(self.domains, self.regularizers, strict=True)),  # type: ignore[arg-type]
             latent_dim,
         )
         self.losses = DomainLosses(self._arena, self.fakes)
@@ -92,6 +97,11 @@ class CoupledGame(DomainGame):
     def arena(self) -> DomainArena:
         """See DomainGame."""
         return self._arena
+
+    @property
+    def generators(self) -> SideBySide:
+        """The generators of all domains."""
+        return self.players["generator"]["networks"]  # type: ignore[index, return-value]
 
     def phases(self) -> Sequence[Phase]:
         """All discriminators, then all generators, each followed by their lazy regularisers."""

@@ -38,19 +38,20 @@ class DomainDiscriminators(nn.Module):
         self.trunks = trunks
         self._head_of = {name: _owner(heads, head) for name, head in heads.items()}
         self._supervision_of = {name: _owner(supervisions, one) for name, one in supervisions.items()}
-        self.heads = nn.ModuleDict({name: heads[name] for name in dict.fromkeys(self._head_of.values())})
+        # A domain may be called as a method of ModuleDict is, such as `items`.
+        self.heads = nn.ModuleDict({f"of {name}": heads[name] for name in dict.fromkeys(self._head_of.values())})
         self.supervisions = nn.ModuleDict(
-            {name: supervisions[name] for name in dict.fromkeys(self._supervision_of.values())}
+            {f"of {name}": supervisions[name] for name in dict.fromkeys(self._supervision_of.values())}
         )
 
     def head(self, domain: str) -> AdversarialHead:
         """The adversarial head of a domain."""
-        return self.heads[self._head_of[domain]]  # type: ignore[return-value]
+        return self.heads[f"of {self._head_of[domain]}"]  # type: ignore[return-value]
 
     def supervision(self, domain: str) -> Supervision | None:
         """The task heads of a domain, or None."""
         owner = self._supervision_of.get(domain)
-        return self.supervisions[owner] if owner is not None else None  # type: ignore[return-value]
+        return self.supervisions[f"of {owner}"] if owner is not None else None  # type: ignore[return-value]
 
 
 def _owner(parts: Mapping[str, nn.Module], part: nn.Module) -> str:
@@ -135,7 +136,14 @@ class DomainArena:
         return [Seen(Pass(*part), slice(None)) for part in parts]
 
     def play(
-        self, domain: str, draws: Draws, real: Tensor, given: Tensor, fake: Tensor, conditions: Conditions, moves: bool
+        self,
+        domain: str,
+        draws: Draws,
+        real: Tensor,
+        given: Tensor,
+        fake: Tensor | None,
+        conditions: Conditions,
+        moves: bool,
     ) -> Play:
         """One domain's turn as regularisers know it.
 
@@ -144,14 +152,18 @@ class DomainArena:
             draws: Every random number of the phase.
             real: Its real images.
             given: What its generator was given, (N, latent_dim + condition_dim).
-            fake: What it made of that.
+            fake: What it made of that; None to make it when it is asked for.
             conditions: What they were asked to show.
             moves: Whether the fakes carry gradients to the generator.
         """
 
         def generate(latent: Tensor) -> Tensor:
             changed = torch.cat([latent, given[:, self.latent_dim :]], dim=1)
-            return fake if latent is play.latent else self.generators({domain: changed})[domain].to(real.dtype)
+            return (
+                fake
+                if latent is play.latent and fake is not None
+                else self.generators({domain: changed})[domain].to(real.dtype)
+            )
 
         def judge(image: Tensor, kind: str, track: bool) -> Seen:
             shown = image.detach().requires_grad_() if track else image
@@ -179,10 +191,12 @@ class DomainArena:
     def wishes(self, domain: str, image: Tensor, features: Tensor, conditions: Conditions) -> dict[str, Tensor]:
         """The generator's losses of a domain's own tasks, measured or by the heads."""
         asked, own = conditions[domain], self.own_tasks[domain]
+        if self.embedding is None:  # then no image is asked for anything
+            return {}
         measured = {name: task for name, task in self.tasks.items() if isinstance(task, Constraint) and name in own}
         losses = {name: task.image_loss(image, asked[name]) for name, task in measured.items()}
         supervision = self.discriminators.supervision(domain)
-        if supervision is not None and self.embedding is not None:
+        if supervision is not None:
             told = supervision.generator_losses(features, asked)
             losses |= {name: loss for name, loss in told.items() if name in own}
         return losses
@@ -213,11 +227,17 @@ class DomainArena:
         """The logits of a domain's images (N,), and what the heads of its own tasks say of them."""
         image, own = batch["image"], self.own_tasks[domain]
         unknown = {name: self._nothing(task, image) for name, task in self.tasks.items()}
-        asked = {name: batch["targets"].get(name, nothing) for name, nothing in unknown.items()}
+        known = {name: task.target(batch) for name, task in self.tasks.items() if self._is_told(task, batch, domain)}
+        asked = unknown | known
         (seen,) = self.see({domain: [image]}, {domain: asked})[domain]
         supervision = self.discriminators.supervision(domain)
         told = supervision.predictions(seen.features) if supervision is not None else {}
         return seen.logits, {name: value for name, value in told.items() if name in own}
+
+    def _is_told(self, task: Task, batch: Batch, domain: str) -> bool:
+        """Whether a batch says what its images show of a task, or they show it themselves."""
+        is_own = task.name in self.own_tasks[domain]
+        return task.name in batch["targets"] or (is_own and isinstance(task, Constraint))
 
     def savings(self, generators: SideBySide) -> list[str]:
         """How many parameters are left of as many networks without shared layers, in sentences."""
@@ -232,6 +252,6 @@ class DomainArena:
         return lines
 
 
-def regularizers_of(regularizers: Sequence[Regularizer], domains: Sequence[str]) -> nn.ModuleDict:
+def regularizers_of(regularizers: Sequence[Regularizer], domains: Sequence[str]) -> nn.ModuleList:
     """Each domain's own copy of the regularisers: some of them remember what they saw."""
-    return nn.ModuleDict({name: nn.ModuleList(copy.deepcopy(list(regularizers))) for name in domains})
+    return nn.ModuleList(nn.ModuleList(copy.deepcopy(list(regularizers))) for _ in domains)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
+from lightning_mtgan.conditions import draw_conditions
 from lightning_mtgan.errors import UserError
 from lightning_mtgan.games.game import Game, Phase
 from lightning_mtgan.tasks import make_tasks
@@ -45,6 +46,25 @@ class DomainGame(Game, ABC):
     def domains(self) -> tuple[str, ...]:
         """Their names."""
         return tuple(self.spec.domains)
+
+    def draw_conditions(
+        self, num_images: int, generator: torch.Generator, given: Mapping[str, Tensor] | None = None
+    ) -> dict[str, Tensor]:
+        """A target of each task of any domain for each image; the first domain's may depend on each other."""
+        given, first = given or {}, {task.name for task in self.spec.tasks}
+        own = {name: value for name, value in given.items() if name in first}
+        drawn = draw_conditions(
+            {name: task for name, task in self.tasks.items() if name in first},
+            num_images,
+            generator,
+            self.device,
+            own,
+            self.spec.joint,
+            self.known_share,
+        )
+        others = {name: task for name, task in self.tasks.items() if name not in first}
+        more = {name: value for name, value in given.items() if name in others}
+        return drawn | draw_conditions(others, num_images, generator, self.device, more)
 
     def view(self, domain: str) -> DomainView:
         """One domain of this Game, as a Game that can be sampled and asked."""
@@ -174,11 +194,19 @@ def union_of_tasks(domains: Mapping[str, DataSpec]) -> tuple[TaskSpec, ...]:
     for domain, spec in domains.items():
         for task in spec.tasks:
             first = found.setdefault(task.name, task)
-            if (first.kind, first.size, first.resolution) != (task.kind, task.size, task.resolution):
+            if _meaning(first) != _meaning(task) or (first.labels and task.labels and first.labels != task.labels):
                 raise UserError(
                     f"data.domains: the task `{task.name}` of {domain} is another one than before it "
-                    f"({task.kind.value} of {task.size} instead of {first.kind.value} of {first.size}); rename one"
+                    f"({_words(task)} instead of {_words(first)}); rename one"
                 )
     complete = [{task.name for task in spec.tasks if task.is_complete} for spec in domains.values()]
     lacking = {name for name in found if any(name not in known for known in complete)}
     return tuple(replace(task, is_complete=False) if name in lacking else task for name, task in found.items())
+
+
+def _meaning(task: TaskSpec) -> tuple[object, ...]:
+    return task.kind, task.size, task.resolution, task.measure
+
+
+def _words(task: TaskSpec) -> str:
+    return f"{task.kind.value} of {task.size}" + (f" ({', '.join(task.labels)})" if task.labels else "")

@@ -35,8 +35,8 @@ class DomainLosses:
         unbounded = frozenset() if has_bound else frozenset(f"adversarial_{name}" for name in self.arena.specs)
         for name in self.arena.specs:
             heads = self.arena.discriminators.supervision(name)
-            if heads is not None and player == "generator":
-                unbounded |= {f"{task}_{name}" for task in heads.unbounded}
+            if heads is not None and player == "generator" and self.arena.embedding is not None:
+                unbounded |= {f"{task}_{name}" for task in heads.unbounded & set(self.arena.own_tasks[name])}
         first = next(iter(self.arena.regularizers.values()), [])
         lazy = [
             Phase(one.name, player, partial(self.lazy, index), one.every, is_lazy=True)
@@ -91,18 +91,16 @@ class DomainLosses:
                 own |= {one.name: one.loss(play) for one in now}
             losses |= arena.named(name, own)
             penalties |= {f"{one.name}_{name}" for one in now}
-        return Terms(losses, tuple(fakes.values()), penalties)
+        return Terms(losses, tuple({id(one): one for one in fakes.values()}.values()), penalties)
 
     def lazy(self, index: int, batch: Batch) -> Terms:
         """One regulariser of every domain alone, times the interval at which it is played."""
         arena, conditions, losses = self.arena, self.arena.conditions(batch), dict[str, Tensor]()
-        moves = next(iter(arena.regularizers.values()))[index].player == "generator"
-        with torch.set_grad_enabled(moves and torch.is_grad_enabled()):
-            given, fakes = self.fakes(batch, conditions)
-        for name, fake in fakes.items():
+        given = arena.inputs(batch, conditions)
+        for name, domain in batch["domains"].items():
             one = arena.regularizers[name][index]
-            real = batch["domains"][name]["image"]
-            play = arena.play(name, batch["draws"], real, given[name], fake, conditions, moves)
+            moves = one.player == "generator"
+            play = arena.play(name, batch["draws"], domain["image"], given[name], None, conditions, moves)
             losses[f"{one.name}_{name}"] = one.loss(play) * one.every
         return Terms(losses, penalties=frozenset(losses))
 

@@ -67,6 +67,13 @@ def side_by_side(
         with _seeded("generator", "" if same_start else name):
             networks[name] = generator(spec, condition_dim)
     lengths = {one.latent_dim for one in networks.values()}
+    if len(lengths) > 1:
+        raise UserError(
+            f"model.game.generator makes latents of {' and '.join(map(str, sorted(lengths)))} numbers for different "
+            "domains; give all of them one latent_dim"
+        )
+    if num_shared is not None and num_shared < 0:
+        raise UserError(f"model.game.shared_generator_layers is {num_shared}; use 0 for none, or null for all")
     return SideBySide(networks, num_shared, from_end=False, grouped=grouped), lengths.pop()
 
 

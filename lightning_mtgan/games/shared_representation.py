@@ -26,6 +26,7 @@ from lightning_mtgan.networks import (
     Layered,
     LayeredGenerator,
     LayeredTrunk,
+    SideBySide,
     TaskEmbedding,
     UnconditionalHead,
 )
@@ -106,10 +107,10 @@ class SharedRepresentationGame(DomainGame):
         self.soft_sharing = soft_sharing
         if soft_sharing is not None:
             soft_sharing.require_fitting(self.domains)
-        self.generators, latent_dim = side_by_side(
+        generators, latent_dim = side_by_side(
             generator, spec.domains, condition_dim, 0, grouped, same_start=soft_sharing is not None
         )
-        self.representation = (
+        shared = (
             representation_of(representation, generator, self, condition_dim, depth)
             if representation is not None
             else None
@@ -119,10 +120,11 @@ class SharedRepresentationGame(DomainGame):
         )
         self.regularizers = regularizers_of(regularizers, self.domains)
         self.players["discriminator"] = nn.ModuleDict({"networks": discriminators})
-        own = {"networks": self.generators} | ({"embedding": table} if table is not None else {})
+        own = {"networks": generators} | ({"embedding": table} if table is not None else {})
         self.players["generator"] = nn.ModuleDict(own)
-        if self.representation is not None and self.representation.is_learned:
-            self.players["representation"] = nn.ModuleDict({"network": self.representation})
+        if shared is not None and shared.is_learned:
+            self.players["representation"] = nn.ModuleDict({"network": shared})
+        self._representation = [shared]  # in a list: as a player it is registered already
         self._arena = DomainArena(
             spec.domains,
             self.tasks,
@@ -130,7 +132,7 @@ class SharedRepresentationGame(DomainGame):
             discriminators,
             adversarial,
             table,
-            dict(self.regularizers.items()),  # type: ignore[arg-type]
+            dict(zip(self.domains, self.regularizers, strict=True)),  # type: ignore[arg-type]
             latent_dim,
         )
         self.losses = DomainLosses(self._arena, self.fakes)
@@ -139,6 +141,16 @@ class SharedRepresentationGame(DomainGame):
     def arena(self) -> DomainArena:
         """See DomainGame."""
         return self._arena
+
+    @property
+    def representation(self) -> Representation | None:
+        """S, or None without one."""
+        return self._representation[0]
+
+    @property
+    def generators(self) -> SideBySide:
+        """The generators of all domains."""
+        return self.players["generator"]["networks"]  # type: ignore[index, return-value]
 
     def phases(self) -> Sequence[Phase]:
         """All discriminators, all generators, each followed by their lazy regularisers, then the representation."""

@@ -5,6 +5,7 @@ from lightning_mtgan.networks.biggan import BigGANGenerator, BigGANTrunk
 from lightning_mtgan.networks.conditional_normalization import ConditionalBatchNorm
 from lightning_mtgan.networks.conv_encoder import ConvEncoder
 from lightning_mtgan.networks.dcgan import DCGANGenerator, DCGANTrunk
+from lightning_mtgan.networks.domain_encoder import DomainEncoder
 from lightning_mtgan.networks.embedding import TaskEmbedding
 from lightning_mtgan.networks.equalized import EqualizedConv2d, EqualizedLinear
 from lightning_mtgan.networks.equalized_heads import EqualizedHead, EqualizedProjectionHead
@@ -36,6 +37,7 @@ from lightning_mtgan.networks.patch_head import PatchHead
 from lightning_mtgan.networks.patch_trunk import PatchTrunk
 from lightning_mtgan.networks.r3gan import R3GANGenerator, R3GANTrunk
 from lightning_mtgan.networks.r3gan_heads import R3GANHead, R3GANProjectionHead
+from lightning_mtgan.networks.representation_decoder import RepresentationDecoder
 from lightning_mtgan.networks.resampling import Blur, Downsample, Upsample
 from lightning_mtgan.networks.residual_translator import ResidualTranslator
 from lightning_mtgan.networks.side_by_side import SideBySide
@@ -57,6 +59,7 @@ __all__ = [
     "ConvTrunk",
     "DCGANGenerator",
     "DCGANTrunk",
+    "DomainEncoder",
     "Downsample",
     "EqualizedConv2d",
     "EqualizedHead",
@@ -86,6 +89,7 @@ __all__ = [
     "R3GANHead",
     "R3GANProjectionHead",
     "R3GANTrunk",
+    "RepresentationDecoder",
     "ResidualDownBlock",
     "ResidualTranslator",
     "SNGANGenerator",

@@ -74,10 +74,12 @@ class SideBySide(nn.Module):
 
     def forward(self, inputs: Mapping[str, Tensor], first: int = 0, end: int | None = None) -> dict[str, Tensor]:
         """Inputs (N, ...) by network through the layers at depths ``first`` to ``end`` - 1 (None: to the last)."""
+        for name in inputs.keys() - self.routes.keys():
+            raise KeyError(f"no network is called {name}; they are {', '.join(self.routes)}")
         values = dict(inputs)
         for depth in range(first, self.length if end is None else end):
             teams = [team for team in ([n for n in team if n in values] for team in self.teams(depth)) if team]
-            alone = [team for team in teams if len(team) == 1] if self.grouped else []
+            alone = [team for team in teams if len(team) == 1 and self._can_be_grouped(team[0], depth)]
             for group in _alike([team[0] for team in alone], values, lambda name: repr(self.layer(name, depth))):  # noqa: B023
                 results = _at_once([self.layer(name, depth) for name in group], [values[name] for name in group])
                 values |= zip(group, results, strict=True)
@@ -85,6 +87,10 @@ class SideBySide(nn.Module):
                 if team not in alone:
                     values |= self._together(team, depth, values)
         return values
+
+    def _can_be_grouped(self, name: str, depth: int) -> bool:
+        """Buffers are not stacked, so that layers that remember something run by themselves."""
+        return self.grouped and not any(True for _ in self.layer(name, depth).buffers())
 
     def _together(self, team: Sequence[str], depth: int, values: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """One pass of a layer over the inputs of all its networks, each tensor once."""

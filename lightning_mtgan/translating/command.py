@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+import torch
 from rich.progress import track
 from torch import Tensor
 
 from lightning_mtgan.conditions import parse_conditions
 from lightning_mtgan.errors import UserError
-from lightning_mtgan.games import DomainGame, Game
+from lightning_mtgan.games import DomainGame, Game, TranslationGame
 from lightning_mtgan.translating.folder import Images, read_folder, require_elsewhere, write
 from lightning_mtgan.translating.latent_encoder import LatentEncoder
 from lightning_mtgan.translating.latent_search import LatentSearch
-from lightning_mtgan.translating.mapper import Mapper, require_domain, translate
+from lightning_mtgan.translating.mapper import BATCH, Mapper, require_domain, translate
 
 REFINEMENT = 100
 """Steps of search that follow the encoder's guess."""
@@ -43,7 +44,7 @@ class Order(NamedTuple):
         asked: Targets of tasks, one row each.
     """
 
-    game: DomainGame
+    game: DomainGame | TranslationGame
     images: Images
     domains: list[str]
     asked: dict[str, Tensor]
@@ -77,15 +78,15 @@ def checked(arguments: argparse.Namespace, game: Game) -> Order:
     Raises:
         UserError: If the Game or an argument does not serve.
     """
-    if not isinstance(game, DomainGame):
+    if not isinstance(game, DomainGame | TranslationGame):
         raise UserError(
             f"--checkpoint {arguments.checkpoint} is of a {type(game).__name__}, which knows no domains; "
             "take that of a game of several, such as CoupledGame"
         )
-    require_domain(game, "--source", arguments.source)
+    require_domain(game, "--source", arguments.source)  # type: ignore[arg-type]
     targets = arguments.target or game.domains
     for name in targets:
-        require_domain(game, "--target", name)
+        require_domain(game, "--target", name)  # type: ignore[arg-type]
     if arguments.condition and not game.obeys:
         raise UserError(f"--condition {arguments.condition[0]}: these generators read no conditions; leave it")
     asked = parse_conditions(game.tasks, arguments.condition, 1)
@@ -104,10 +105,20 @@ def run(arguments: argparse.Namespace, order: Order, folder: Path) -> None:
         folder: Where to write.
     """
     game, images, (source, *others) = order.game, order.images, order.domains
-    mapper = METHODS[arguments.method](arguments.seed)
-    translated = translate(game, mapper, images.image, source, order.domains, order.asked)
+    if isinstance(game, TranslationGame):  # which needs no latents
+        translated = _directly(game, images.image, source, order.domains)
+    else:
+        mapper = METHODS[arguments.method](arguments.seed)
+        translated = translate(game, mapper, images.image, source, order.domains, order.asked)
     write(images, source, translated, folder)
     error = (translated[source].float().cpu() - images.image).square().mean().sqrt().item() * 127.5
     print(f"{len(images.names)} images of {source} ({images.format}) translated to {', '.join(others) or 'none'}")
     print(f"the generator's own images in {source} differ from them by {error:.1f} of 255 (root mean square)")
     print(f"all of them and sheet.png are in {folder}")
+
+
+def _directly(game: TranslationGame, image: Tensor, source: str, targets: Sequence[str]) -> dict[str, Tensor]:
+    """Images (N, C, H, W) by a Game that is made to translate them, without a trace."""
+    parts = image.to(game.device, game.dtype).split(BATCH)
+    with torch.no_grad():
+        return {name: torch.cat([game.translate(part, source, name) for part in parts]) for name in targets}

@@ -1,0 +1,78 @@
+"""What studies of whole trainings have in common: trainings in processes that stay, and rows that are kept."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+import multiprocessing
+import statistics
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from lightning_mtgan.checkpoint import build_game, read
+from lightning_mtgan.cli import main
+from lightning_mtgan.games import Game
+
+ROOT = Path(__file__).resolve().parents[1]
+QUIET = {
+    **{"wandb": "off", "trainer.enable_progress_bar": "false", "trainer.accelerator": "cpu"},
+    **{"samples.every_kimg": 0, "fidelity.every_kimg": 0, "checkpoints.every_kimg": 0, "conflicts.every": 0},
+}
+"""Nothing but the training and its last figures."""
+Row = dict[str, Any]
+
+
+def trained(keys: Mapping[str, object]) -> tuple[dict[str, float], Game]:
+    """One training by the command line, in this process: its figures, and its Game with averaged parameters.
+
+    Args:
+        keys: Keys of train.py and their values.
+    """
+    log = io.StringIO()
+    with tempfile.TemporaryDirectory() as folder:
+        with contextlib.redirect_stdout(log), contextlib.redirect_stderr(log):
+            code = main([*[f"--{key}={value}" for key, value in {**QUIET, **keys}.items()], f"--runs={folder}"])
+        if code:
+            raise RuntimeError(f"{keys}:\n{log.getvalue()[-2000:]}")
+        (run_folder,) = Path(folder).glob("*/version_0")
+        figures = json.loads((run_folder / "summary.json").read_text())["figures"]
+        path = run_folder / "checkpoints" / "last.ckpt"
+        return figures, build_game(read(path), path)
+
+
+def run_all(work: Callable[..., Row], jobs: Sequence[tuple[Any, ...]], processes: int, output: Path) -> None:
+    """Work on each job, one thread a process, and append each row as it is there.
+
+    Args:
+        work: From the parts of a job to its row, at the top level of a module.
+        jobs: What is left to do.
+        processes: How many at a time.
+        output: File of JSON lines.
+    """
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(processes, context, torch.set_num_threads, (1,)) as pool:
+        for done in as_completed([pool.submit(work, *job) for job in jobs]):
+            row = done.result()
+            with output.open("a") as file:
+                file.write(json.dumps(row) + "\n")
+            print(json.dumps(row), flush=True)
+
+
+def kept(output: Path, **wanted: object) -> list[Row]:
+    """The rows of a file that have these values; the file is made if need be."""
+    output.parent.mkdir(parents=True, exist_ok=True)
+    output.touch()
+    rows = [json.loads(line) for line in output.read_text().splitlines()]
+    return [row for row in rows if all(row[name] == value for name, value in wanted.items())]
+
+
+def cell(values: Sequence[float], digits: int = 3) -> str:
+    """Mean, and standard deviation where there are several."""
+    spread = f" ± {statistics.stdev(values):.{digits}f}" if len(values) > 1 else ""
+    return f"{statistics.mean(values):.{digits}f}{spread}" if values else ""
