@@ -1,7 +1,7 @@
 """Whether generators around one representation are better than generators alone: FID in four domains of digits.
 
 conf/shared_representation.yaml at 8 x 8 pixels: plain, negative and blended digits with 1,437 images each, outlines
-with 100. 1,500 steps of 32 images of each domain, for every row the same images, and generators so wide that each row
+with 100. 1,200 steps of 32 images of each domain, for every row the same images, and generators so wide that each row
 has at least as many parameters as S and its generators; counted and printed:
 
 - four GANs: nothing is shared;
@@ -165,7 +165,7 @@ def table(rows: list[Row]) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2], help="the first one is for all rows")
-    parser.add_argument("--steps", type=int, default=1500)
+    parser.add_argument("--steps", type=int, default=1200)
     parser.add_argument("--only", nargs="*", default=list(ROWS), choices=list(ROWS), help="which rows")
     parser.add_argument("--repeated", nargs="*", default=[ALONE, "S learned, α 0.1"], help="rows that get all seeds")
     parser.add_argument("--jobs", type=int, default=2, help="trainings at once, one thread each")
