@@ -66,14 +66,6 @@ def shared(domains: Mapping[str, DataSpec] = ALIKE, seed: int = 0, **changes: An
     return SharedRepresentationGame(**{**parts, **changes})
 
 
-COPIES = "the arena's lambda keeps the Game that was copied"
-
-
-def known_fault(reason: str) -> pytest.MarkDecorator:
-    """Once it is mended, the mark must go."""
-    return pytest.mark.xfail(strict=True, reason=reason)
-
-
 def terms_of(game: Any, phase_name: str, given: Batch) -> Terms:
     return next(phase for phase in game.phases() if phase.name == phase_name).losses(at(given, phase_name))
 
@@ -552,9 +544,7 @@ def test_conditions_are_part_of_what_it_is_a_function_of(kind: type[Representati
     with torch.no_grad():
         found = game.images(given)[2]
         for name in LABELLED:
-            torch.testing.assert_close(
-                found[name], naive_representation(game, given[name]), rtol=1e-4, atol=1e-6, msg=name
-            )
+            torch.testing.assert_close(found[name], naive_representation(game, given[name]), rtol=1e-4, atol=1e-6)
         assert not torch.allclose(found["a"], found["b"], atol=1e-3)
         alone = game.images({**given, "b": given["a"].flip(0)})[2]
         torch.testing.assert_close(alone["a"], found["a"])
@@ -750,9 +740,7 @@ def test_a_view_is_one_domain_without_parameters_of_its_own() -> None:
 
 
 @pytest.mark.parametrize("name", ["learned", "mean", "a centre alone", "all at once, mixed", "lazy"])
-def test_copies_and_states_keep_everything(name: str, request: pytest.FixtureRequest) -> None:
-    if name == "lazy":
-        request.applymarker(known_fault(COPIES))
+def test_copies_and_states_keep_everything(name: str) -> None:
     game = VARIANTS[name]()
     train(game, 1)
     live = game.state_dict()
@@ -914,7 +902,6 @@ def test_generators_of_different_colours_may_differ_where_they_show() -> None:
 # Known faults
 
 
-@known_fault(COPIES)
 def test_a_copy_plays_with_its_own_generators() -> None:
     game = shared()
     twin = copy.deepcopy(game)
@@ -924,7 +911,6 @@ def test_a_copy_plays_with_its_own_generators() -> None:
         assert torch.equal(twin.arena.generators(given)["a"], twin.images(given)[0]["a"])
 
 
-@known_fault("further images of the turn hold S as a constant")
 def test_regularisers_in_the_turn_of_the_representation_have_their_whole_slope() -> None:
     game = shared(regularizers=[LatentSpread(step=0.5)]).double()
     given = batch(game, dtype=torch.float64)
@@ -936,7 +922,6 @@ def test_regularisers_in_the_turn_of_the_representation_have_their_whole_slope()
     assert slope == pytest.approx(expected, rel=1e-3)
 
 
-@known_fault("S is detached from what it is given")
 def test_an_embedding_learns_through_the_representation() -> None:
     game = shared(LABELLED, **CONDITIONAL).double()
     given = batch(game, dtype=torch.float64)
@@ -948,7 +933,6 @@ def test_an_embedding_learns_through_the_representation() -> None:
     assert slope == pytest.approx(expected, rel=1e-3)
 
 
-@known_fault("the generators' losses are listed, but S that is not read has none of them")
 def test_only_losses_that_exist_are_without_bound() -> None:
     for domains in (ALIKE, LABELLED):
         game = shared(domains, adversarial=Hinge(), reads_representation=False, **options(domains))
@@ -956,7 +940,6 @@ def test_only_losses_that_exist_are_without_bound() -> None:
             assert phase.unbounded <= terms_of(game, phase.name, batch(game)).losses.keys()
 
 
-@known_fault("a loss of the game replaces that of the task")
 @pytest.mark.parametrize(("task", "domain"), [("consensus", "a"), ("soft", "sharing")])
 def test_no_task_may_be_called_like_a_loss_of_the_game(task: str, domain: str) -> None:
     spec = DataSpec(8, 1, (TaskSpec(task, TaskKind.CLASSIFICATION, 3),))
@@ -964,14 +947,12 @@ def test_no_task_may_be_called_like_a_loss_of_the_game(task: str, domain: str) -
         shared({domain: spec}, soft_sharing=SoftSharing(), **CONDITIONAL)
 
 
-@known_fault("an empty list is stacked")
 def test_soft_sharing_of_nothing_is_refused() -> None:
-    with pytest.raises(UserError, match="Sharing"):
+    with pytest.raises(UserError, match="soft_sharing finds no layer"):
         game = shared(COLOURS, generator=wider, representation=None, soft_sharing=SoftSharing())
         terms_of(game, "generator", batch(game))
 
 
-@known_fault("S is made for every image")
 @both
 def test_a_representation_that_nobody_reads_is_not_made(kind: type[Representation]) -> None:
     game, calls = shared(representation=kind, reads_representation=False), []
@@ -982,7 +963,6 @@ def test_a_representation_that_nobody_reads_is_not_made(kind: type[Representatio
     assert not calls
 
 
-@known_fault("features of half precision are compared in half precision")
 def test_consensus_has_all_bits_of_its_differences() -> None:
     one = torch.randn(8, 4, 4, 4, generator=torch.Generator().manual_seed(0)).bfloat16()
     other = (one.float() * 1.02 + 0.03 * torch.randn(one.shape, generator=torch.Generator().manual_seed(1))).bfloat16()

@@ -237,10 +237,10 @@ def test_one_encoder_sees_grey_as_colour() -> None:
 def test_reconstructions_get_better() -> None:
     game = translating()
     given, errors = batch(game), []
-    optimizers = {name: torch.optim.Adam(player.parameters(), lr=2e-3) for name, player in game.players.items()}
+    optimizers = {name: torch.optim.Adam(player.parameters(), lr=0.01) for name, player in game.players.items()}
     for step in range(30):
         for phase in game.phases():
-            losses = played(game, phase.name, {**given, "draws": Draws(3, step)}, weight=10.0)
+            losses = played(game, phase.name, {**given, "draws": Draws(3, step)}, weight=100.0)
             optimizers[phase.player].step()
         errors.append(sum(float(losses[f"reconstruction_{name}"]) for name in game.domains))
     assert errors[-1] < 0.8 * errors[0]

@@ -137,9 +137,20 @@ def _supervisions(
 
 
 def require_fitting(
-    adversarial: AdversarialLoss, regularizers: Sequence[Regularizer], tasks: Sequence[TaskSpec], domains: Sequence[str]
+    adversarial: AdversarialLoss,
+    regularizers: Sequence[Regularizer],
+    tasks: Sequence[TaskSpec],
+    domains: Sequence[str],
+    others: Sequence[str] = (),
 ) -> None:
     """Refuse parts that do not fit together.
+
+    Args:
+        adversarial: The adversarial loss.
+        regularizers: The regularisers of both players.
+        tasks: The tasks of all domains.
+        domains: Their names.
+        others: Further losses of the Game, by their whole names.
 
     Raises:
         UserError: With both parts, and what would go.
@@ -157,6 +168,7 @@ def require_fitting(
                 "judges differences alone; take a loss that does not compare, such as Hinge, or leave it out"
             )
     losses = [f"{name}_{domain}" for domain in domains for name in ("adversarial", *names, *(t.name for t in tasks))]
+    losses += others
     for name in losses:
         if losses.count(name) > 1:
             raise UserError(f"two losses of this game would be called `{name}`; rename a task or a domain in the data")

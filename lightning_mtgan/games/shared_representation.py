@@ -49,7 +49,10 @@ class SharedRepresentationGame(DomainGame):
     t_i are the features of generator i behind ``depth`` layers, S a map of their shape. D_1 ... D_n move first, then
     G_1 ... G_n, each drawn towards S as a constant; then S, drawn towards the features as constants, and, as it feeds
     the generators, by their losses (consensus ADMM, Boyd et al. 2011, section 7.1, with the two-sided constants of
-    van den Oord et al. 2017, arXiv:1711.00937). Generators have no layer in common, so that moving all of them at
+    van den Oord et al. 2017, arXiv:1711.00937). In S's turn the regularisers of generators that are played every time
+    count, too. Normalisation takes the reward from shrinking S; a constant S is still an optimum of the consensus
+    alone, against which the adversarial losses speak where S is read, and which the guard watches for. Generators
+    have no layer in common, so that moving all of them at
     once is what moving one after the other would be. The weights stand in the Balancers: λ_i with
     ``adversarial_<domain>``, α λ_i with ``consensus_<domain>``, and in the representation's turn γ λ_i with
     ``adversarial_<domain>``.
@@ -100,16 +103,22 @@ class SharedRepresentationGame(DomainGame):
             raise UserError(
                 f"model.game.representation_every is {representation_every}; use 1 for every batch, or more"
             )
-        require_fitting(adversarial, regularizers, self.all_tasks, self.domains)
+        require_fitting(
+            adversarial,
+            regularizers,
+            self.all_tasks,
+            self.domains,
+            [*(f"consensus_{name}" for name in self.domains), "soft_sharing"],
+        )
         table = embedding_of(embedding, self.all_tasks, self.tasks)
         condition_dim = table.dim if table is not None else 0
         self.depth, self.reads, self.every = depth, reads_representation, representation_every
         self.soft_sharing = soft_sharing
-        if soft_sharing is not None:
-            soft_sharing.require_fitting(self.domains)
         generators, latent_dim = side_by_side(
             generator, spec.domains, condition_dim, 0, grouped, same_start=soft_sharing is not None
         )
+        if soft_sharing is not None:
+            soft_sharing.require_fitting(generators)
         shared = (
             representation_of(representation, generator, self, condition_dim, depth)
             if representation is not None
@@ -128,7 +137,7 @@ class SharedRepresentationGame(DomainGame):
         self._arena = DomainArena(
             spec.domains,
             self.tasks,
-            lambda given: self.images(given)[0],
+            self.pictures,
             discriminators,
             adversarial,
             table,
@@ -160,40 +169,50 @@ class SharedRepresentationGame(DomainGame):
         ]
         if "representation" not in self.players:
             return phases
-        unbounded = next(phase for phase in phases if phase.name == "generator").unbounded
+        generators = next(phase for phase in phases if phase.name == "generator")
+        unbounded = generators.unbounded if self.reads else frozenset()
         own = Phase("representation", "representation", self.representation_losses, self.every, unbounded=unbounded)
         return [*phases, own]
 
     def fakes(self, batch: Batch, conditions: Conditions) -> Fakes:
         """What all generators were given, and their images."""
         given = self.arena.inputs(batch, conditions)
-        return given, self._typed(batch, self.images(given)[0])
+        return given, self._typed(batch, self.pictures(given))
 
     def _typed(self, batch: Batch, images: Mapping[str, Tensor]) -> dict[str, Tensor]:
         return {name: image.to(batch["domains"][name]["image"].dtype) for name, image in images.items()}
 
-    def images(
-        self, given: Mapping[str, Tensor], moves_representation: bool = False
-    ) -> tuple[dict[str, Tensor], dict[str, Tensor], dict[str, Tensor]]:
-        """Images, features and representations by domain, of latents beside conditions by domain.
+    def images(self, given: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], dict[str, Tensor], dict[str, Tensor]]:
+        """Images, features and representations by domain.
 
         Args:
-            given: (N, latent_dim + condition_dim) by domain.
-            moves_representation: Whether S carries gradients; otherwise it is a constant.
+            given: Latents beside conditions, (N, latent_dim + condition_dim), by domain.
         """
         features = self.generators(given, end=self.depth)
+        representations = self._representations(given, features)
+        return self._finished(features, representations), features, representations
+
+    def pictures(self, given: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Images by domain alone: S is made only where it is read."""
+        features = self.generators(given, end=self.depth)
+        return self._finished(features, self._representations(given, features) if self.reads else {})
+
+    def _representations(self, given: Mapping[str, Tensor], features: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """S by domain; a mean of features is a constant, so that no generator moves another by it."""
         if self.representation is None:
-            return self.generators(features, first=self.depth), features, {}
+            return {}
         shared: dict[int, Tensor] = {}
         for one in given.values():
             if id(one) not in shared:
                 found = self._represented(one, given, features)
-                shared[id(one)] = found if moves_representation else found.detach()
-        representations = {name: shared[id(one)] for name, one in given.items()}
-        if not self.reads:
-            return self.generators(features, first=self.depth), features, representations
+                shared[id(one)] = found if self.representation.is_learned else found.detach()
+        return {name: shared[id(one)] for name, one in given.items()}
+
+    def _finished(self, features: Mapping[str, Tensor], representations: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        if not self.reads or not representations:
+            return self.generators(features, first=self.depth)
         joined = {name: (one + representations[name]) * 0.5**0.5 for name, one in features.items()}
-        return self.generators(joined, first=self.depth), features, representations
+        return self.generators(joined, first=self.depth)
 
     def _represented(self, one: Tensor, given: Mapping[str, Tensor], features: Mapping[str, Tensor]) -> Tensor:
         """S of one tensor; the features that are there already are not made again."""
@@ -217,7 +236,7 @@ class SharedRepresentationGame(DomainGame):
             own["soft_sharing"] = self.soft_sharing.loss(self.generators)
         terms.losses |= own
         terms.penalties |= own.keys()
-        if shared and batch["draws"].step % vital_signs.EVERY == 0:
+        if shared and batch["draws"].step % vital_signs.EVERY == 0:  # of the first domain, which stands for all
             terms.observed = {**terms.observed, **_vitals(next(iter(shared.values())))}
         return terms
 
@@ -225,7 +244,7 @@ class SharedRepresentationGame(DomainGame):
         """How far S is from each generator's features, and, as it feeds them, the losses of all generators."""
         conditions = self.arena.conditions(batch)
         given = self.arena.inputs(batch, conditions)
-        images, features, shared = self.images(given, moves_representation=True)
+        images, features, shared = self.images(given)
         own = {f"consensus_{name}": consensus(one, features[name]) for name, one in shared.items()}
         if not self.reads:
             return Terms(own)
@@ -243,7 +262,7 @@ class SharedRepresentationGame(DomainGame):
 
     def render(self, domain: str, given: Tensor) -> Tensor:
         """See DomainGame."""
-        return self.images({domain: given})[0][domain]
+        return self.pictures({domain: given})[domain]
 
 
 def _vitals(representation: Tensor) -> dict[str, Tensor]:

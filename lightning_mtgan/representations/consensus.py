@@ -27,7 +27,9 @@ def consensus(moving: Tensor, constant: Tensor) -> Tensor:
         moving: Features of the player whose turn it is, (N, ...), d numbers for each image.
         constant: Those that they should be like.
     """
-    return (normalized(moving) - normalized(constant.detach())).square().mean()
+    with torch.autocast(moving.device.type, enabled=False):
+        kind = torch.promote_types(moving.dtype, torch.float32)
+        return (normalized(moving.to(kind)) - normalized(constant.detach().to(kind))).square().mean()
 
 
 def spread(features: Tensor) -> Tensor:

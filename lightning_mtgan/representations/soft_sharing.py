@@ -7,6 +7,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
+from lightning_mtgan.errors import UserError
 from lightning_mtgan.networks import SideBySide
 from lightning_mtgan.representations.representation import weights_of
 
@@ -26,13 +27,18 @@ class SoftSharing:
     def __init__(self, weights: dict[str, float] = {}) -> None:  # noqa: B006 - never changed
         self.weights = weights
 
-    def require_fitting(self, domains: tuple[str, ...]) -> None:
-        """Refuse weights of domains that there are not.
+    def require_fitting(self, networks: SideBySide) -> None:
+        """Refuse weights of domains that there are not, and networks that have nothing to share.
 
         Raises:
-            UserError: If a weight is negative, none is positive, or a name is unknown.
+            UserError: If a weight is negative, none is positive, a name is unknown, or no layer is alike in all.
         """
-        weights_of(self.weights, domains, "SoftSharing")
+        weights_of(self.weights, tuple(networks.routes), "SoftSharing")
+        if not _alike(networks):
+            raise UserError(
+                "model.game.soft_sharing finds no layer that all generators have alike; give them the same width, or "
+                "leave it out"
+            )
 
     def loss(self, networks: SideBySide) -> Tensor:
         """The scalar, the same on all ranks."""
