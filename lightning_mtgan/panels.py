@@ -91,6 +91,8 @@ PANELS: tuple[Panel, ...] = (
         when=f"{_HELD_OUT}, a discriminator that tells real from generated images",
     ),
     _curve("Tasks", "task_accuracy", when=_CLASSES),
+    _curve("Tasks", "agreement", when=f"{_CLASSES}, several domains"),
+    _curve("Tasks", "translation_accuracy", when=f"{_CLASSES}, a Game that translates"),
     _curve("Tasks", "task_error", when=_NUMBERS),
     _curve("Tasks", "head_accuracy", when=_CLASSES),
     _curve("Tasks", "head_error", when=_NUMBERS),

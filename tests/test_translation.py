@@ -18,7 +18,7 @@ from lightning_mtgan import __main__ as tools
 from lightning_mtgan.balancing import WeightedSum
 from lightning_mtgan.callbacks.translation_pictures import translation_sheet
 from lightning_mtgan.cli import main
-from lightning_mtgan.data import Blended, DigitDomain, Domains, Negative, Plain
+from lightning_mtgan.data import DigitDomain, Domains, Edges, Negative, Plain
 from lightning_mtgan.draws import Draws, seed_of
 from lightning_mtgan.errors import UserError
 from lightning_mtgan.evaluation import DigitDomainsEvaluator, Jury, Protocol, measurement_of
@@ -312,7 +312,7 @@ def test_translations_are_measured_against_their_sources() -> None:
 
 def test_sources_take_turns() -> None:
     data = Domains({name: DigitDomain(one) for name, one in
-                    {"plain": Plain(), "negative": Negative(), "blended": Blended()}.items()})  # fmt: skip
+                    {"plain": Plain(), "negative": Negative(), "edges": Edges()}.items()})  # fmt: skip
     jury = Jury.of(DigitDomainsEvaluator(), None)
     assert jury is not None
     game = translating(data.spec.domains).eval()
@@ -324,7 +324,9 @@ def test_sources_take_turns() -> None:
 
 def test_a_sheet_shows_each_image_beside_its_translations() -> None:
     game = translating({name: DataSpec(16, 1) for name in "ab"}, Exact).eval()
-    images = {n: torch.full((2, 1, 16, 16), level, dtype=torch.uint8) for n, level in (("a", 255), ("b", 51))}
+    images = {
+        n: torch.full((count, 1, 16, 16), level, dtype=torch.uint8) for n, count, level in (("a", 2, 255), ("b", 3, 51))
+    }
     picture = translation_sheet(game, images)
     cell = to_picture(torch.ones(1, 64, 64)).width + 4
     margin, middle = picture.width - 6 * cell, cell // 2

@@ -19,13 +19,14 @@ def translation_sheet(game: TranslationGame, images: Mapping[str, Tensor]) -> Im
 
     Args:
         game: The Game, in evaluation mode.
-        images: As many of each domain, uint8 (n, C, H, W).
+        images: Some of each domain, uint8 (n, C, H, W); as many are shown as there are of all.
     """
     kinds: list[Tensor] = []
+    count = min(len(some) for some in images.values())
     with torch.no_grad():
         for source in game.domains:
-            given = images[source].to(game.device, game.dtype) / 127.5 - 1
+            given = images[source][:count].to(game.device, game.dtype) / 127.5 - 1
             kinds += [given, *(game.translate(given, source, target) for target in game.domains)]
     num_kinds = 1 + len(game.domains)
     cells = alike(kinds).unflatten(0, (len(game.domains), num_kinds, -1)).transpose(1, 2).flatten(0, 2)
-    return sheet(cells, num_kinds * len(kinds[0]), game.domains)
+    return sheet(cells, num_kinds * count, game.domains)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 
-import torch
 from torch import Tensor, nn
 
 from lightning_mtgan import vital_signs
@@ -31,13 +30,7 @@ from lightning_mtgan.networks import (
     UnconditionalHead,
 )
 from lightning_mtgan.regularizers import Regularizer
-from lightning_mtgan.representations import (
-    LearnedRepresentation,
-    Representation,
-    SoftSharing,
-    consensus,
-    spread,
-)
+from lightning_mtgan.representations import LearnedRepresentation, Representation, SoftSharing, consensus, vitals
 from lightning_mtgan.supervision import Supervision
 from lightning_mtgan.tasks import Task
 from lightning_mtgan.types import Batch, DataSpec, TaskSpec, Terms
@@ -237,7 +230,7 @@ class SharedRepresentationGame(DomainGame):
         terms.losses |= own
         terms.penalties |= own.keys()
         if shared and batch["draws"].step % vital_signs.EVERY == 0:  # of the first domain, which stands for all
-            terms.observed = {**terms.observed, **_vitals(next(iter(shared.values())))}
+            terms.observed = {**terms.observed, **vitals(next(iter(shared.values())))}
         return terms
 
     def representation_losses(self, batch: Batch) -> Terms:
@@ -263,10 +256,3 @@ class SharedRepresentationGame(DomainGame):
     def render(self, domain: str, given: Tensor) -> Tensor:
         """See DomainGame."""
         return self.pictures({domain: given})[domain]
-
-
-def _vitals(representation: Tensor) -> dict[str, Tensor]:
-    """The size of S, and how much it differs between images, each beside its weight."""
-    size = representation.detach().float().square().mean().sqrt()
-    norm = torch.stack([size, torch.ones_like(size)])
-    return {"representation/norm": norm, "representation/spread": spread(representation)}

@@ -29,7 +29,7 @@ from lightning_mtgan.networks import (
     RepresentationDecoder,
 )
 from lightning_mtgan.regularizers import Regularizer
-from lightning_mtgan.representations import consensus, spread
+from lightning_mtgan.representations import consensus, vitals
 from lightning_mtgan.types import Batch, DataSpec, Terms
 
 
@@ -177,7 +177,7 @@ class TranslationGame(Game):
             losses[f"reconstruction_{name}"] = (parts[name][0] - turn.real[name]).abs().mean()
             losses[f"consistency_{name}"] = consensus(shown[name], turn.wanted(name))
         is_due = not moves_representation and turn.draws.step % vital_signs.EVERY == 0
-        observed = _vitals(torch.cat(list(turn.shared.values()))) if is_due else {}
+        observed = vitals(torch.cat(list(turn.shared.values()))) if is_due else {}
         penalties = frozenset(f"consistency_{name}" for name in self.domains)
         return Terms(losses, () if moves_representation else tuple(both.values()), penalties, observed)
 
@@ -227,10 +227,3 @@ class TranslationGame(Game):
     def judge(self, batch: Batch) -> tuple[Tensor | None, dict[str, Tensor]]:
         """What the first domain's discriminator makes of its images."""
         return self.judge_domain(self.domains[0], batch)
-
-
-def _vitals(representation: Tensor) -> dict[str, Tensor]:
-    """The size of S, and how much it differs between images of all domains, each beside its weight."""
-    size = representation.detach().float().square().mean().sqrt()
-    norm = torch.stack([size, torch.ones_like(size)])
-    return {"representation/norm": norm, "representation/spread": spread(representation)}

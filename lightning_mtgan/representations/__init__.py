@@ -1,6 +1,6 @@
 """Representations that several generators share: what they are, and how generators are drawn towards them."""
 
-from lightning_mtgan.representations.consensus import consensus, normalized, spread
+from lightning_mtgan.representations.consensus import consensus, normalized, spread, vitals
 from lightning_mtgan.representations.representation import LearnedRepresentation, MeanRepresentation, Representation
 from lightning_mtgan.representations.soft_sharing import SoftSharing
 
@@ -12,4 +12,5 @@ __all__ = [
     "consensus",
     "normalized",
     "spread",
+    "vitals",
 ]

@@ -43,3 +43,10 @@ def spread(features: Tensor) -> Tensor:
     everyone = distributed.gather(normalized(features.detach().float()).flatten(1))
     value = everyone.std(0, correction=0).mean()
     return torch.stack([value, torch.ones_like(value)])
+
+
+def vitals(representation: Tensor) -> dict[str, Tensor]:
+    """The size of S, and how much it differs between images, (N, ...), each beside its weight: what the guard watches."""
+    size = representation.detach().float().square().mean().sqrt()
+    norm = torch.stack([size, torch.ones_like(size)])
+    return {"representation/norm": norm, "representation/spread": spread(representation)}

@@ -15,7 +15,7 @@ from lightning_mtgan.cli import TrainingCommand
 from lightning_mtgan.draws import Draws, seed_of
 from lightning_mtgan.errors import UserError
 from lightning_mtgan.evaluation import Measurement
-from lightning_mtgan.games import DomainGame, Game
+from lightning_mtgan.games import DomainGame, Game, TranslationGame
 from lightning_mtgan.search.trial import FIGURES, Goal, Kind
 from lightning_mtgan.tasks import make_tasks
 from lightning_mtgan.types import part_of, scaled
@@ -126,6 +126,10 @@ class Rehearsal(TrainingCommand):
         game: Game = self.model.game.eval()
         protocol = replace(fidelity.final, num_images=FEW_IMAGES)
         data = self.datamodule
+        if isinstance(game, TranslationGame):
+            raise UserError(
+                "search compares images made of noise, and TranslationGame takes images; search another Game"
+            )
         if isinstance(game, DomainGame):
             game, data = game.view(game.domains[0]), data.first  # which stands for all
         measurement = Measurement(fidelity.jury, data, game, None)
