@@ -46,7 +46,7 @@ def spread(features: Tensor) -> Tensor:
 
 
 def vitals(representation: Tensor) -> dict[str, Tensor]:
-    """The size of S, and how much it differs between images, (N, ...), each beside its weight: what the guard watches."""
+    """The size of S, and how much it differs between images (N, ...), each beside its weight, for the guard."""
     size = representation.detach().float().square().mean().sqrt()
     norm = torch.stack([size, torch.ones_like(size)])
     return {"representation/norm": norm, "representation/spread": spread(representation)}
