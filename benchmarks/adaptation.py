@@ -27,7 +27,7 @@ import torch
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from benchmarks.coupled import FINAL, OTHERS, WIDTH, domains
+from benchmarks.coupled import CONF, FINAL, OTHERS, domains
 from benchmarks.training import ROOT, Row, cell, kept, run_all, trained
 from lightning_mtgan.data import DigitDomain
 from lightning_mtgan.evaluation import DigitDomainsEvaluator
@@ -37,16 +37,15 @@ from lightning_mtgan.translating import LatentEncoder, LatentSearch, translate
 COUPLED, ONE = "coupled", "one network"
 SHARED = {COUPLED: "4", ONE: "null"}
 """Last layers of the discriminators that are the same."""
-NUM_TRANSLATED = 360
+NUM_TRANSLATED, WIDTH = 360, 32
 
 
 def run(way: str, other: str, seed: int, steps: int) -> Row:
     """One training, and how often the digit is told."""
     supervision = "lightning_mtgan.supervision.AuxiliaryHeads"
     figures, game = trained(
+        CONF,
         {
-            "config": ROOT / "conf" / "coupled.yaml",
-            "data.domains": domains(other, 8),
             "model.game.shared_generator_layers": 4,
             "model.game.shared_discriminator_layers": SHARED[way],
             "model.game.supervision": supervision,
@@ -56,7 +55,8 @@ def run(way: str, other: str, seed: int, steps: int) -> Row:
             "trainer.max_steps": steps,
             "seed_everything": seed,
             "fidelity.final": json.dumps(FINAL),
-        }
+        },
+        domains(other, 8),
     )
     assert isinstance(game, DomainGame)
     row = {"way": way, "other": other, "seed": seed, "steps": steps, "fid": figures["fid"]}

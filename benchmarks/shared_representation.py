@@ -81,25 +81,24 @@ ROWS: dict[str, dict[str, object]] = {
 }
 
 
-def domains() -> str:
-    """The data, as a value of the command line."""
+CONF = ROOT / "conf" / "shared_representation.yaml"
+
+
+def domains() -> dict[str, object]:
+    """The data, as a configuration has them."""
     few = {FEW: {"num_images": NUM_FEW}}
-    return json.dumps(
-        {
-            name: {
-                "class_path": "lightning_mtgan.data.DigitDomain",
-                "init_args": {"domain": f"lightning_mtgan.data.{kind}", "image_size": 8, **few.get(name, {})},
-            }
-            for name, kind in KINDS.items()
+    return {
+        name: {
+            "class_path": "lightning_mtgan.data.DigitDomain",
+            "init_args": {"domain": f"lightning_mtgan.data.{kind}", "image_size": 8, **few.get(name, {})},
         }
-    )
+        for name, kind in KINDS.items()
+    }
 
 
 def keys(name: str, seed: int, steps: int, width: int) -> dict[str, object]:
     """Keys of train.py for one training."""
     return {
-        "config": ROOT / "conf" / "shared_representation.yaml",
-        "data.domains": domains(),
         f"{GAME}depth": 3,
         f"{GAME}shared_discriminator_layers": 0,
         f"{GAME}generator.width": width,
@@ -120,7 +119,7 @@ def counts(game: torch.nn.Module) -> tuple[int, int]:
 
 def run(name: str, seed: int, steps: int, width: int) -> Row:
     """One training and its figures in each domain."""
-    figures, game = trained(keys(name, seed, steps, width))
+    figures, game = trained(CONF, keys(name, seed, steps, width), domains())
     names = [f"{figure}/{domain}" for figure in ("fid", "recall", "modes") for domain in KINDS]
     making, everything = counts(game)
     row: dict[str, Any] = {"row": name, "seed": seed, "steps": steps, "width": width, "making": making}
@@ -135,7 +134,7 @@ def width_of(name: str) -> int:
 
     def making(of: str, width: int) -> int:
         given = {key: str(value) for key, value in keys(of, 0, 1, width).items() if key.startswith(GAME)}
-        config = merged([ROOT / "conf" / "default.yaml", ROOT / "conf" / "shared_representation.yaml"], given)
+        config = merged([ROOT / "conf" / "default.yaml", CONF], given)
         return counts(configured_game(config["model"]["game"], spec))[0]
 
     wanted = making(f"S learned, α {ALPHAS[0]:g}", WIDTH)

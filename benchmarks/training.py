@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+import yaml
 
 from lightning_mtgan.checkpoint import build_game, read
 from lightning_mtgan.cli import main
@@ -28,19 +29,28 @@ QUIET = {
 Row = dict[str, Any]
 
 
-def trained(keys: Mapping[str, object]) -> tuple[dict[str, float], Game]:
+def trained(
+    config: Path, keys: Mapping[str, object], domains: Mapping[str, object] | None = None
+) -> tuple[dict[str, float], Game]:
     """One training by the command line, in this process: its figures, and its Game with averaged parameters.
 
     Args:
+        config: File of conf/.
         keys: Keys of train.py and their values.
+        domains: Instead of those in the file, to which a key could only add; None to keep them.
     """
-    log = io.StringIO()
+    log, content = io.StringIO(), yaml.safe_load(config.read_text())
+    if domains is not None:
+        content["data"]["init_args"]["domains"] = domains
     with tempfile.TemporaryDirectory() as folder:
+        changed = Path(folder) / config.name
+        changed.write_text(yaml.safe_dump(content))
         with contextlib.redirect_stdout(log), contextlib.redirect_stderr(log):
-            code = main([*[f"--{key}={value}" for key, value in {**QUIET, **keys}.items()], f"--runs={folder}"])
+            arguments = [f"--{key}={value}" for key, value in {"config": changed, **QUIET, **keys}.items()]
+            code = main([*arguments, f"--runs={folder}/runs"])
         if code:
             raise RuntimeError(f"{keys}:\n{log.getvalue()[-2000:]}")
-        (run_folder,) = Path(folder).glob("*/version_0")
+        (run_folder,) = Path(folder).glob("runs/*/version_0")
         figures = json.loads((run_folder / "summary.json").read_text())["figures"]
         path = run_folder / "checkpoints" / "last.ckpt"
         return figures, build_game(read(path), path)
