@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from statistics import fmean
 from types import MappingProxyType
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from lightning_mtgan.evaluation.domain_measurement import ByDomain, over_domains
 from lightning_mtgan.evaluation.figures import Known
@@ -19,8 +19,8 @@ from lightning_mtgan.evaluation.opinions import Opinions
 from lightning_mtgan.evaluation.protocol import Protocol
 from lightning_mtgan.evaluation.reference import Reference
 from lightning_mtgan.evaluation.restoration import CHUNK, decibels, squared_error, to_bytes
-from lightning_mtgan.games import Game, Phase, TranslationGame
-from lightning_mtgan.types import Batch, TaskKind
+from lightning_mtgan.games import DomainView, Game, TranslationGame
+from lightning_mtgan.types import TaskKind
 
 SOURCE = "source@"
 """Name, which no task can have, of the number of the domain that an image was translated from."""
@@ -91,53 +91,12 @@ class TranslationMeasurement:
         return {**figures, **restorations}, facts
 
 
-class View(Game):
-    """One domain of a Game that translates, for whoever measures what it makes there; it has no players.
-
-    Args:
-        game: The Game.
-        domain: The domain.
-    """
-
-    def __init__(self, game: TranslationGame, domain: str) -> None:
-        super().__init__(game.spec.domains[domain])
-        self._game, self.domain = [game], domain  # in a list: its parameters are not this one's
-
-    @property
-    def whole(self) -> TranslationGame:
-        """The Game."""
-        return self._game[0]
-
-    @property
-    def device(self) -> torch.device:
-        """Where the Game is."""
-        return self.whole.device
-
-    @property
-    def dtype(self) -> torch.dtype:
-        """That of the Game."""
-        return self.whole.dtype
-
-    @property
-    def obeys(self) -> bool:
-        """See Game."""
-        return self.whole.obeys
-
-    def phases(self) -> Sequence[Phase]:
-        """None: the Game plays."""
-        return []
-
-    def sampling_modules(self) -> Sequence[nn.Module]:
-        """Those of the Game."""
-        return self.whole.sampling_modules()
+class View(DomainView):
+    """One domain of a Game that translates, for whoever measures what it makes there."""
 
     def sample(self, *_: Any, **__: Any) -> Tensor:
         """Not without images."""
         return self.whole.sample(0)
-
-    def judge(self, batch: Batch) -> tuple[Tensor | None, dict[str, Tensor]]:
-        """What this domain's discriminator makes of images."""
-        return self.whole.judge_domain(self.domain, batch)
 
 
 class IntoDomain(Measurement):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
@@ -128,16 +128,16 @@ class DomainView(Game):
     """One domain of a Game, for whoever measures or shows it; it has no players.
 
     Args:
-        game: The Game.
+        game: The Game: a DomainGame, or another that has ``judge_domain``.
         domain: Which of its domains.
     """
 
-    def __init__(self, game: DomainGame, domain: str) -> None:
+    def __init__(self, game: Any, domain: str) -> None:
         super().__init__(game.spec.domains[domain])
         self._game, self.domain = [game], domain  # in a list: its parameters are not this one's
 
     @property
-    def whole(self) -> DomainGame:
+    def whole(self) -> Any:
         """The Game."""
         return self._game[0]
 
