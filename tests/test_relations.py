@@ -584,7 +584,7 @@ def test_the_whole_command(
     branched_command = ["relations", f"--checkpoint={again}/checkpoints/last.ckpt", "--num_batches=2"]
     assert tools.main([*branched_command, "--batch_size=16", "--by=affinity", "--groups=1", f"--output={output}"]) == 0
     regrouped = yaml.safe_load((output / "branches.yaml").read_text())["model"]["game"]["init_args"]["supervision"]
-    assert regrouped["init_args"] == {"heads": arguments["heads"], "groups": [names[1:]]}
+    assert regrouped["init_args"] == {"heads": arguments["heads"], "groups": [names[1:]], "width": None}
 
     gains = torch.eye(6).double() + 0.2 * torch.tensor([[i % 2 == j % 2 for i in range(6)] for j in range(6)])
     sure = Relations("discriminator", tuple(names), gains, gains, gains * 0, torch.full((6, 6), 4))
