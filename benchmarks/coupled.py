@@ -10,7 +10,7 @@ how often the evaluator sees the same digit in both. FID is the mean of both dom
 
 Rows are appended as they finish; a second call goes on where the first one stopped.
 
-    python benchmarks/coupled.py              # about 40 minutes on 2 cores
+    python benchmarks/coupled.py              # about 25 minutes on 2 cores
     python benchmarks/coupled.py --table      # only print what is there
 """
 

@@ -12,7 +12,7 @@ has at least as many parameters as S and its generators; counted and printed:
 FID of 5,000 images against all 1,437 digits of a domain, extractor mtgan-digit-domains, also for the domain of which
 100 were seen. One seed to screen, three for the rows of --repeated. Rows are appended as they finish.
 
-    python benchmarks/shared_representation.py              # about 40 minutes on 2 cores
+    python benchmarks/shared_representation.py              # about 10 minutes on 2 cores
     python benchmarks/shared_representation.py --table      # only print what is there
 """
 
