@@ -106,13 +106,25 @@ class DomainMeasurement:
             name: part.figures(fake[name], real[name], known[name], opinions[name], protocol)
             for name, part in self.parts.items()
         }
-        done = {name: one for name, one in found.items() if one is not None}
-        if len(done) < len(found):
+        whole = of_all(found, self.parts, protocol)
+        if whole is None:
             return None
-        figures = over_domains({name: figures for name, (figures, _) in done.items()})
-        facts = next(facts for _, facts in done.values())
-        facts |= {"domains": {name: part.data.splits[protocol.split] for name, part in self.parts.items()}}
+        figures, facts = whole
         return figures | agreements({name: one.predictions for name, one in fake.items()}), facts
+
+
+def of_all(
+    found: Mapping[str, tuple[dict[str, float], dict[str, Any]] | None],
+    parts: Mapping[str, Measurement],
+    protocol: Protocol,
+) -> tuple[dict[str, float], dict[str, Any]] | None:
+    """Figures and facts of all domains from those of each; None where one has none, as on all ranks but the first."""
+    done = {name: one for name, one in found.items() if one is not None}
+    if len(done) < len(found):
+        return None
+    figures = over_domains({name: figures for name, (figures, _) in done.items()})
+    facts = next(facts for _, facts in done.values())
+    return figures, facts | {"domains": {name: part.data.splits[protocol.split] for name, part in parts.items()}}
 
 
 def over_domains(figures: Mapping[str, Mapping[str, float]]) -> dict[str, float]:

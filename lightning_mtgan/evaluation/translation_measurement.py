@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from lightning_mtgan.evaluation.domain_measurement import ByDomain, over_domains
+from lightning_mtgan.evaluation.domain_measurement import ByDomain, of_all, over_domains
 from lightning_mtgan.evaluation.figures import Known
 from lightning_mtgan.evaluation.judging import BATCH, Judged, Jury, Source, in_batches, never, stored
 from lightning_mtgan.evaluation.measurement import Leave, Measurement
@@ -82,13 +82,11 @@ class TranslationMeasurement:
             name: part.figures(fake[name], real[name], known[name], opinions[name], protocol)
             for name, part in self.parts.items()
         }
-        done = {name: one for name, one in found.items() if one is not None}
-        if len(done) < len(found):
+        whole = of_all(found, self.parts, protocol)
+        if whole is None:
             return None
-        figures = over_domains({name: figures for name, (figures, _) in done.items()}) | accuracies(fake)
-        facts = next(facts for _, facts in done.values())
-        facts |= {"domains": {name: part.data.splits[protocol.split] for name, part in self.parts.items()}}
-        return {**figures, **restorations}, facts
+        figures, facts = whole
+        return {**figures, **accuracies(fake), **restorations}, facts
 
 
 class View(DomainView):
