@@ -43,7 +43,7 @@ NUM_TRANSLATED, WIDTH = 360, 32
 def run(way: str, other: str, seed: int, steps: int) -> Row:
     """One training, and how often the digit is told."""
     supervision = "lightning_mtgan.supervision.AuxiliaryHeads"
-    figures, game = trained(
+    figures, game, _ = trained(
         CONF,
         {
             "model.game.shared_generator_layers": 4,

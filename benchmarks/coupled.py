@@ -95,7 +95,7 @@ def run(job: Job, steps: int) -> Row:
         "seed_everything": seed,
         "fidelity.final": json.dumps(FINAL),
     }
-    figures, game = trained(CONF, keys, domains(other, size))
+    figures, game, _ = trained(CONF, keys, domains(other, size))
     assert isinstance(game, DomainGame)
     plain, made = shown(game, "plain"), shown(game, other)
     evaluator = DigitDomainsEvaluator()

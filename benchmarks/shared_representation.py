@@ -119,7 +119,7 @@ def counts(game: torch.nn.Module) -> tuple[int, int]:
 
 def run(name: str, seed: int, steps: int, width: int) -> Row:
     """One training and its figures in each domain."""
-    figures, game = trained(CONF, keys(name, seed, steps, width), domains())
+    figures, game, _ = trained(CONF, keys(name, seed, steps, width), domains())
     names = [f"{figure}/{domain}" for figure in ("fid", "recall", "modes") for domain in KINDS]
     making, everything = counts(game)
     row: dict[str, Any] = {"row": name, "seed": seed, "steps": steps, "width": width, "making": making}

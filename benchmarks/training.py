@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import csv
 import io
 import json
 import multiprocessing
@@ -11,7 +12,7 @@ import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 import yaml
@@ -29,10 +30,24 @@ QUIET = {
 Row = dict[str, Any]
 
 
+class Trained(NamedTuple):
+    """What a training leaves.
+
+    Args:
+        figures: Its last figures.
+        game: Its Game, with averaged parameters.
+        curves: What it wrote down on its way, for each name the steps and values.
+    """
+
+    figures: dict[str, float]
+    game: Game
+    curves: dict[str, list[tuple[int, float]]]
+
+
 def trained(
     config: Path, keys: Mapping[str, object], domains: Mapping[str, object] | None = None
-) -> tuple[dict[str, float], Game]:
-    """One training by the command line, in this process: its figures, and its Game with averaged parameters.
+) -> Trained:
+    """One training by the command line, in this process.
 
     Args:
         config: File of conf/.
@@ -53,7 +68,20 @@ def trained(
         (run_folder,) = Path(folder).glob("runs/*/version_0")
         figures = json.loads((run_folder / "summary.json").read_text())["figures"]
         path = run_folder / "checkpoints" / "last.ckpt"
-        return figures, build_game(read(path), path)
+        return Trained(figures, build_game(read(path), path), curves(run_folder / "metrics.csv"))
+
+
+def curves(path: Path) -> dict[str, list[tuple[int, float]]]:
+    """The columns of a metrics.csv, each with the steps at which it has a number."""
+    found: dict[str, list[tuple[int, float]]] = {}
+    with path.open() as file:
+        for row in csv.DictReader(file):
+            step = int(float(row["step"]))
+            for name, value in row.items():
+                with contextlib.suppress(ValueError):  # a cell may be empty, or words
+                    number = float(value)
+                    found.setdefault(name, []).append((step, number))
+    return found
 
 
 def run_all(work: Callable[..., Row], jobs: Sequence[tuple[Any, ...]], processes: int, output: Path) -> None:
