@@ -96,6 +96,47 @@ RESTORATIONS = {
     "colour_error_input": Figure(
         "Error of colour of the damaged images", "before they are restored", each="corruption"
     ),
+    "look_distance": Figure(
+        "Distance from the look of clean images",
+        "of restored images' contrast, sharpness and colours, in standard deviations of clean images",
+        LOWER,
+        short="Distance of looks",
+        each="look",
+    ),
+    "look_distance_input": Figure(
+        "Distance of the damaged images from the look of clean ones", "before they are restored", each="look"
+    ),
+    "contrast": Figure("Contrast", "of restored images; right is that of clean ones", beside="contrast_clean"),
+    "sharpness": Figure(
+        "Sharpness by the variance of the Laplacian",
+        "of restored images; right is that of clean ones",
+        short="Sharpness",
+        beside="sharpness_clean",
+    ),
+    "tenengrad": Figure(
+        "Sharpness by the gradient's squared length (Tenengrad)",
+        "of restored images; right is that of clean ones",
+        short="Tenengrad",
+        beside="tenengrad_clean",
+    ),
+    "saturation": Figure("Saturation", "of restored images; right is that of clean ones", beside="saturation_clean"),
+    "colourfulness": Figure(
+        "Colourfulness", "of restored images; right is that of clean ones", beside="colourfulness_clean"
+    ),
+    "downstream": Figure(
+        "Accuracy downstream",
+        "restored images in which the evaluator sees the true class",
+        HIGHER,
+        each="task",
+    ),
+    "downstream_input": Figure("Accuracy downstream on damaged images", "before they are restored", each="task"),
+    "downstream_clean": Figure("Accuracy downstream on clean images", "the most there is to recover", each="task"),
+    "recovered": Figure(
+        "Recovered accuracy",
+        "share of what the damage cost downstream that restoring brings back",
+        HIGHER,
+        each="task",
+    ),
 }
 COPIES = {
     "diversity": Figure(
@@ -185,13 +226,18 @@ TASKS = {
         each="task",
     ),
 }
+LOOKS_BESIDE = {
+    f"{look}_{which}": Figure(f"{RESTORATIONS[look].label} of {words}", short=words)
+    for look in ("contrast", "sharpness", "tenengrad", "saturation", "colourfulness")
+    for which, words in (("input", "damaged images"), ("clean", "clean images"))
+}
 FACTS = {
     "modes_kl_floor": Figure("Least KL divergence at that number of images", short="least at that number of images"),
     "kimg": Figure("Images seen, in thousands"),
     "seconds": Figure("Training time in seconds", "over all starts of the run"),
     "peak_memory_mib": Figure("Peak memory in MiB"),
 }
-FIGURES: Mapping[str, Figure] = FIDELITY | RESTORATIONS | COPIES | SIGNALS | CONFLICTS | TASKS | FACTS
+FIGURES: Mapping[str, Figure] = FIDELITY | RESTORATIONS | COPIES | SIGNALS | CONFLICTS | TASKS | LOOKS_BESIDE | FACTS
 LOSS_NAMES = {"r1": "R1 penalty", "r2": "R2 penalty", "margin": "margin of the logits"}
 """Losses whose names are no words."""
 _LOSS = re.compile(r"loss/([^/]+)/(.+)", re.DOTALL)

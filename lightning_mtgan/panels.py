@@ -111,6 +111,17 @@ PANELS: tuple[Panel, ...] = (
     _curve("Restorations", "ssim", when=_RESTORES),
     _curve("Restorations", "lpips", when=f"{_RESTORES}, fidelity.similarity"),
     _curve("Restorations", "colour_error", "colour_error_input", title="Error of colour", when=_RESTORES),
+    _curve("Restorations", "look_distance", "look_distance_input", title="Distance of looks", when=_RESTORES),
+    *(
+        _curve("Restorations", look, when=_RESTORES)
+        for look in ("contrast", "sharpness", "tenengrad", "saturation", "colourfulness")
+    ),
+    _curve(
+        *("Restorations", "downstream", "downstream_input", "downstream_clean"),
+        title="Accuracy downstream",
+        when=_RESTORES,
+    ),
+    _curve("Restorations", "recovered", when=_RESTORES),
     Panel(
         "Classes", "By class", "bars", ("classes/[^/]+/.+",), "the newest figures of all classes of a task", _CLASSES
     ),

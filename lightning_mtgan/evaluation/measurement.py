@@ -7,8 +7,11 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
+from lightning_mtgan.evaluation.appearance import Appearance
+from lightning_mtgan.evaluation.downstream import Downstream
 from lightning_mtgan.evaluation.figures import Known, measure
 from lightning_mtgan.evaluation.judging import Judged, Jury, Source, generated, judge, never, stored
+from lightning_mtgan.evaluation.onlooker import Onlooker
 from lightning_mtgan.evaluation.opinions import Opinions, ask, calibration, overfitting
 from lightning_mtgan.evaluation.protocol import Protocol, describe
 from lightning_mtgan.evaluation.reference import Reference, References
@@ -54,11 +57,19 @@ class Measurement:
         return generated(game, self.jury, seed)
 
     def restorations(self, protocol: Protocol, seed: int, leave: Leave = never) -> dict[str, float]:
-        """How near held-out images come back to what they were; nothing of a Game that takes none."""
+        """How near held-out images come back to what they were, how they look, and what can be recognised in them.
+
+        Nothing of a Game that takes none.
+        """
         if not isinstance(self.game, ImageGame) or protocol.num_restored_images == 0:
             return {}
         split, count = self._restored_images(protocol)
-        return restoration_figures(self.game, self.data.dataset(split), count, seed, self.similarity, leave) or {}
+        images, onlookers = self.data.dataset(split), self._onlookers()
+        return restoration_figures(self.game, images, count, seed, self.similarity, leave, onlookers) or {}
+
+    def _onlookers(self) -> list[Onlooker]:
+        evaluator = self.jury.evaluator
+        return [Appearance(), *([Downstream(evaluator, self.game.spec.tasks)] if evaluator is not None else [])]
 
     def _restored_images(self, protocol: Protocol) -> tuple[str, int]:
         """The split that images are restored from, and how many."""

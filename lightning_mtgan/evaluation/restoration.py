@@ -14,6 +14,7 @@ from lightning_mtgan.corruptions import Corruption, Damaged
 from lightning_mtgan.data.images import IndexedImages
 from lightning_mtgan.draws import Draws
 from lightning_mtgan.evaluation.judging import BATCH, Jury, Source, in_batches, never, stored
+from lightning_mtgan.evaluation.onlooker import Onlooker, looked_at, told_by
 from lightning_mtgan.evaluation.similarity import Similarity
 from lightning_mtgan.games.image_game import ImageGame
 
@@ -22,6 +23,8 @@ CHUNK = 50
 PEAK = 255.0
 LEAST_ERROR = 0.25
 """Grey levels: a smaller root mean square error counts as one so large, or a perfect image had infinite PSNR."""
+NUMBER = "number@"
+"""Name, which no task can have, of the number of a batch."""
 TOTALS = ("psnr", "psnr_gain", "ssim")
 """Figures of which there is also the mean over corruptions."""
 
@@ -33,6 +36,7 @@ def restoration_figures(
     seed: int,
     similarity: Similarity | None = None,
     leave: Callable[[], bool] = never,
+    onlookers: Sequence[Onlooker] = (),
 ) -> dict[str, float] | None:
     """How well each corruption is restored: all ranks call it, each works on its share of the batches.
 
@@ -51,6 +55,7 @@ def restoration_figures(
         seed: Seed of what is taken from them.
         similarity: LPIPS; None to leave it out.
         leave: See ``in_batches``.
+        onlookers: Who also looks at the images; their figures are over all corruptions together.
 
     Returns:
         The figures on the first rank, None on the others.
@@ -63,21 +68,27 @@ def restoration_figures(
         similarity.to(game.device)
 
     def numbered(number: int, size: int) -> tuple[Tensor, dict[str, Tensor]]:
-        return truths(number, size)[0], {"number": torch.tensor(number)}
+        image, targets = truths(number, size)
+        return image, {**targets, NUMBER: torch.tensor(number)}
 
     def work(truth: Tensor, targets: dict[str, Tensor]) -> dict[str, dict[str, Tensor]]:
-        image, number, rows = truth.to(dtype) / 127.5 - 1, int(targets["number"]), {}
+        image, number = truth.to(dtype) / 127.5 - 1, int(targets.pop(NUMBER))
+        rows = looked_at(onlookers, "clean", truth, targets)
         for name, corruption in game.corruptions.items():
             damaged = damage(corruption, image, seed, number)
             restored = to_bytes(restore(game, damaged, [name] * len(image)))
-            rows[name] = compare(truth, to_bytes(damaged.image), restored, similarity)
+            left = to_bytes(damaged.image)
+            rows[name] = compare(truth, left, restored, similarity)
+            rows |= looked_at(onlookers, f"damaged/{name}", left, targets)
+            rows |= looked_at(onlookers, f"restored/{name}", restored, targets)
         return rows
 
     found = in_batches(numbered, min(num_images, len(images)), work, game.device, leave)
     if found is None:
         return None
-    means = {name: _summed_up(rows) for name, rows in found.items()}
+    means = {name: _summed_up(found[name]) for name in game.corruptions}
     figures = {f"{figure}/{name}": mean for name, rows in means.items() for figure, mean in rows.items()}
+    figures |= told_by(onlookers, found, game.corruptions)
     return figures | {figure: sum(rows[figure] for rows in means.values()) / len(means) for figure in TOTALS}
 
 
