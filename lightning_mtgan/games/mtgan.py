@@ -16,12 +16,14 @@ from lightning_mtgan.conditions import condition_numbers
 from lightning_mtgan.errors import UserError
 from lightning_mtgan.games.arena import Arena
 from lightning_mtgan.games.asking import CompletedConditions, whole_rows
+from lightning_mtgan.games.branching import adversarial_head_on, penalties_of, require_own_names, task_heads_on
 from lightning_mtgan.games.discriminator import Discriminator
 from lightning_mtgan.games.fitting import require_fitting
 from lightning_mtgan.games.game import Game, Phase
 from lightning_mtgan.games.sampling import sample
 from lightning_mtgan.losses import AdversarialLoss
 from lightning_mtgan.networks import AdversarialHead, Generator, TaskEmbedding, Trunk
+from lightning_mtgan.networks.structured_trunk import StructuredTrunk
 from lightning_mtgan.regularizers import Play, Regularizer
 from lightning_mtgan.self_supervision import SelfSupervision
 from lightning_mtgan.supervision import Supervision
@@ -107,13 +109,15 @@ class MTGAN(Game):
         network_trunk = trunk(replace(spec, num_channels=spec.num_channels * packing))
         discriminator = Discriminator(
             network_trunk,
-            adversarial_head(network_trunk.num_features, condition_dim),
-            supervision(headed, network_trunk.num_features) if supervision is not None and headed else None,
+            adversarial_head_on(network_trunk, adversarial_head, condition_dim),
+            task_heads_on(network_trunk, supervision, headed),
             packing,
             [make(spec, network_trunk.num_features) for make in self_supervision],
         )
         owner = embedding_owner if table is not None else None
         require_fitting(discriminator, adversarial, regularizers, spec.tasks, owner)
+        named = [*regularizers, *discriminator.self_supervision]
+        require_own_names(network_trunk, [*self.tasks, *(one.name for one in named)])  # type: ignore[misc]
         player_d = nn.ModuleDict({"network": discriminator})
         if augmentation is not None and supervision is not None and not clean_tasks:
             augmentation.require_valid([task.spec for task in headed.values()])
@@ -181,7 +185,8 @@ class MTGAN(Game):
     @property
     def _judges_as_seen(self) -> bool:
         """Whether the task heads read the features that realism is judged by."""
-        return not (self.arena.clean_tasks and self.augmentation is not None)
+        is_clean = self.arena.clean_tasks and self.augmentation is not None
+        return not is_clean and not isinstance(self.discriminator.trunk, StructuredTrunk)
 
     def _lazy_phases(self, player: str) -> list[Phase]:
         turns = self.generator_every if player == "generator" else 1
@@ -236,12 +241,15 @@ class MTGAN(Game):
             losses |= self.discriminator.supervision.discriminator_losses(*features, targets, conditions)
         losses |= {one.name: one.discriminator_loss(play, self.discriminator.trunk) for one in self.self_supervision}
         losses |= {one.name: one.loss(play) for one in now}
+        structure = penalties_of(self.discriminator.trunk)
+        losses |= structure
         if self.augmentation is not None:
             signs = self.adversarial.belief(real, fake).detach().sign()
             self.augmentation.hear(signs.repeat_interleave(self.discriminator.packing), draws)  # of images, not packs
         passes = {id(seen.source): seen.source.features for seen in (play.real, play.fake)}
         pivot = tuple(passes.values()) if self._judges_as_seen else ()
-        return Terms(losses, pivot, frozenset(one.name for one in now), self._observed(play, targets, conditions))
+        penalties = frozenset([*(one.name for one in now), *structure])
+        return Terms(losses, pivot, penalties, self._observed(play, targets, conditions))
 
     def _observed(
         self, play: Play, targets: Mapping[str, Tensor], conditions: Mapping[str, Tensor]

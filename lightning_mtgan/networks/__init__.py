@@ -40,23 +40,48 @@ from lightning_mtgan.networks.r3gan_heads import R3GANHead, R3GANProjectionHead
 from lightning_mtgan.networks.representation_decoder import RepresentationDecoder
 from lightning_mtgan.networks.resampling import Blur, Downsample, Upsample
 from lightning_mtgan.networks.residual_translator import ResidualTranslator
+from lightning_mtgan.networks.sharing import (
+    MTAN,
+    NDDR,
+    PLE,
+    Column,
+    ConvolutionalFusion,
+    CrossStitch,
+    FeatureFusion,
+    Fusion,
+    GatedFusion,
+    HardSharing,
+    MMoE,
+    Separate,
+    Sharing,
+    Sluice,
+    SoftSharing,
+    WeightedFusion,
+)
 from lightning_mtgan.networks.side_by_side import SideBySide
 from lightning_mtgan.networks.sngan import SNGANGenerator, SNGANTrunk
 from lightning_mtgan.networks.spectral import spectral
+from lightning_mtgan.networks.structured_trunk import StructuredTrunk
 from lightning_mtgan.networks.stylegan2 import StyleGAN2Generator
 from lightning_mtgan.networks.stylegan2_trunk import PlainDownBlock, ResidualDownBlock, StyleGAN2Trunk
 from lightning_mtgan.networks.trunks import ConvTrunk, Trunk
 from lightning_mtgan.networks.unet import UNet
 
 __all__ = [
+    "MTAN",
+    "NDDR",
+    "PLE",
     "AdversarialHead",
     "BigGANGenerator",
     "BigGANTrunk",
     "Blur",
+    "Column",
     "ConditionalBatchNorm",
     "ConvEncoder",
     "ConvGenerator",
     "ConvTrunk",
+    "ConvolutionalFusion",
+    "CrossStitch",
     "DCGANGenerator",
     "DCGANTrunk",
     "DomainEncoder",
@@ -65,17 +90,22 @@ __all__ = [
     "EqualizedHead",
     "EqualizedLinear",
     "EqualizedProjectionHead",
+    "FeatureFusion",
     "FeatureWise",
     "FeatureWiseBlock",
+    "Fusion",
+    "GatedFusion",
     "Generator",
     "GlobalBatchNorm",
     "GlobalNormalization",
     "GroupedMinibatchDeviation",
+    "HardSharing",
     "ImageEncoder",
     "ImageTranslator",
     "Layered",
     "LayeredGenerator",
     "LayeredTrunk",
+    "MMoE",
     "MapHead",
     "MinibatchDeviation",
     "MixesSamples",
@@ -95,9 +125,14 @@ __all__ = [
     "SNGANGenerator",
     "SNGANTrunk",
     "SelfAttention",
+    "Separate",
+    "Sharing",
     "SideBySide",
+    "Sluice",
+    "SoftSharing",
     "SpectralProjectionHead",
     "SpectralUnconditionalHead",
+    "StructuredTrunk",
     "StyleGAN2Generator",
     "StyleGAN2Trunk",
     "TaskEmbedding",
@@ -105,6 +140,7 @@ __all__ = [
     "UNet",
     "UnconditionalHead",
     "Upsample",
+    "WeightedFusion",
     "filled",
     "mixes_samples",
     "refuse_inexact_layers",
