@@ -5,6 +5,7 @@ from lightning_mtgan.augment.augmentation import Augmentation
 from lightning_mtgan.augment.colour_jitter import BrightnessSaturationContrast
 from lightning_mtgan.augment.cutout import Cutout, OccasionalCutout
 from lightning_mtgan.augment.diff_augment import DiffAugment
+from lightning_mtgan.augment.enhancement import RandomTransforms
 from lightning_mtgan.augment.pipe import GeometricPart, PipePart, PixelPart
 from lightning_mtgan.augment.pipe_colour import Colour
 from lightning_mtgan.augment.pipe_geometry import Blitting, Geometry
@@ -32,6 +33,7 @@ __all__ = [
     "PipePart",
     "PixelPart",
     "Probability",
+    "RandomTransforms",
     "ScheduledProbability",
     "Translation",
 ]
