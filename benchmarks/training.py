@@ -44,9 +44,7 @@ class Trained(NamedTuple):
     curves: dict[str, list[tuple[int, float]]]
 
 
-def trained(
-    config: Path, keys: Mapping[str, object], domains: Mapping[str, object] | None = None
-) -> Trained:
+def trained(config: Path, keys: Mapping[str, object], domains: Mapping[str, object] | None = None) -> Trained:
     """One training by the command line, in this process.
 
     Args:

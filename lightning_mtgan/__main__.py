@@ -23,6 +23,7 @@ from lightning_mtgan.data import FewLabels, ImageDataModule, ImageFolder
 from lightning_mtgan.data.streams import write_stream
 from lightning_mtgan.data.summary import print_summary
 from lightning_mtgan.draws import seed_of
+from lightning_mtgan.enhancing import command as enhancing
 from lightning_mtgan.errors import RunFailed, UserError
 from lightning_mtgan.evaluation import Evaluator, Extractor, Jury, Protocol, Similarity, measurement_of
 from lightning_mtgan.games import Game, ImageGame, TranslationGame
@@ -162,6 +163,13 @@ def translate(arguments: argparse.Namespace) -> None:
     translating.run(arguments, order, _writable_folder(arguments.output))
 
 
+def enhance(arguments: argparse.Namespace) -> None:
+    """Make photographs of any size better, by a trained generator or by a transform; they keep their names."""
+    enhancer = enhancing.by(arguments, _game(arguments) if arguments.checkpoint is not None else None)
+    works = enhancing.checked(arguments, enhancer)
+    enhancing.run(works, enhancer, _writable_folder(arguments.output))
+
+
 def _game(arguments: argparse.Namespace, averaged: bool = True) -> Game:
     path = Path(arguments.checkpoint)
     game = checkpoint.build_game(checkpoint.read(path), path, averaged=averaged and not arguments.raw)
@@ -232,6 +240,9 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument("--split", help="data to compare with; default: as the run's final protocol")
     sub.add_argument("--seed", type=int, help="seed of the generated images; default: as the run's final protocol")
     translating.add_arguments(command("translate", translate))
+    sub = commands.add_parser("enhance", help=enhance.__doc__, description=enhance.__doc__)
+    sub.set_defaults(run=enhance)
+    enhancing.add_arguments(sub)
     sub = commands.add_parser("report", help=report.__doc__, description=report.__doc__)
     sub.set_defaults(run=report)
     sub.add_argument("--run_folder", required=True, help="runs/<name>/version_<k>")

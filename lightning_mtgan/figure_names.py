@@ -204,6 +204,13 @@ TASKS = {
         HIGHER,
         each="task",
     ),
+    "own_accuracy": Figure(
+        "Accuracy of the Game's own heads", "on damaged held-out images", HIGHER, short="Own accuracy", each="task"
+    ),
+    "own_calibration": Figure(
+        "Error of calibration of the Game's own heads", "on damaged held-out images", LOWER, each="task"
+    ),
+    "own_error": Figure("Error of the Game's own heads", "on damaged held-out images", LOWER, each="task"),
     "head_accuracy": Figure(
         "Accuracy of the discriminator's heads",
         "on held-out images",

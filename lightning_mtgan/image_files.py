@@ -100,7 +100,7 @@ def header(file: IO[bytes]) -> Header:
     """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # what is wrong is said by name in the report
-        with _open(file) as image:
+        with opened(file) as image:
             width, height = image.size
             mode, turned = image.mode, False
             if "exif" in image.info:  # asking for what is not there would decode a whole PNG
@@ -122,7 +122,7 @@ def decode(file: IO[bytes], format_: Format) -> np.ndarray:
     Raises:
         CannotDecode: If it cannot be decoded.
     """
-    with _open(file) as image:
+    with opened(file) as image:
         try:
             enough = round(REDUCING_GAP * format_.size)
             image.draft(None, (enough, enough))  # a JPEG is decoded no larger than that asks for
@@ -137,7 +137,7 @@ def decode(file: IO[bytes], format_: Format) -> np.ndarray:
                 plain = plain.convert(wanted)
             square = np.asarray(_fitted(plain, format_))
         except BROKEN as error:
-            raise CannotDecode(_reason(error)) from error
+            raise CannotDecode(reason(error)) from error
     if square.dtype != np.uint8:
         square = square.round().clip(0, 255).astype(np.uint8)
     if square.ndim == 2:
@@ -153,7 +153,7 @@ def decode_whole(file: IO[bytes], channels: int) -> tuple[np.ndarray, np.ndarray
     Raises:
         CannotDecode: If it cannot be decoded.
     """
-    with _open(file) as image:
+    with opened(file) as image:
         try:
             image.load()
             with contextlib.suppress(*BROKEN):
@@ -167,12 +167,17 @@ def decode_whole(file: IO[bytes], channels: int) -> tuple[np.ndarray, np.ndarray
                 plain = plain.convert("RGB")
             pixels = np.asarray(plain.convert("L" if channels == 1 else "RGB"))
         except BROKEN as error:
-            raise CannotDecode(_reason(error)) from error
+            raise CannotDecode(reason(error)) from error
     pixels = np.where(opaque if pixels.ndim == 2 else opaque[..., None], pixels, np.uint8(128))
     return np.ascontiguousarray(pixels[None] if pixels.ndim == 2 else pixels.transpose(2, 0, 1)), opaque
 
 
-def _open(file: IO[bytes]) -> Image.Image:
+def opened(file: IO[bytes]) -> Image.Image:
+    """An image file, of which nothing is decoded yet.
+
+    Raises:
+        CannotDecode: If it is no image.
+    """
     try:
         return Image.open(file, formats=FORMATS)
     except UnidentifiedImageError:
@@ -180,24 +185,30 @@ def _open(file: IO[bytes]) -> Image.Image:
     except Image.DecompressionBombError as error:
         raise CannotDecode(f"a decompression bomb? ({error})") from error
     except BROKEN as error:
-        raise CannotDecode(_reason(error)) from error
+        raise CannotDecode(reason(error)) from error
 
 
-def _reason(error: Exception) -> str:
+def reason(error: Exception) -> str:
+    """Why a file cannot be decoded, from what was raised."""
     return f"cannot be decoded ({' '.join(str(error).split()) or type(error).__name__})"
 
 
 def _plain(image: Image.Image, background: tuple[int, int, int]) -> Image.Image:
     """Eight bits without transparency, or mode F with values from 0 to 255 where the file has more bits."""
     if image.mode.startswith(("I", "F")):
-        return _more_than_eight_bits(image)
+        return more_than_eight_bits(image)
     if image.mode in ("LA", "La", "PA", "RGBA", "RGBa") or "transparency" in image.info:
         layer = image.convert("RGBA")
         return Image.alpha_composite(Image.new("RGBA", layer.size, (*background, 255)), layer)
     return image
 
 
-def _more_than_eight_bits(image: Image.Image) -> Image.Image:
+def more_than_eight_bits(image: Image.Image) -> Image.Image:
+    """An image of a mode I or F in mode F, with values from 0 to 255.
+
+    Raises:
+        CannotDecode: If its values are none of 8 or 16 bits, nor fractions.
+    """
     values = np.asarray(image).astype(np.float32)
     low, high = float(values.min()), float(values.max())
     if not np.isfinite((low, high)).all() or low < 0:

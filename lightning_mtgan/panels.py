@@ -122,6 +122,10 @@ PANELS: tuple[Panel, ...] = (
         when=_RESTORES,
     ),
     _curve("Restorations", "recovered", when=_RESTORES),
+    *(
+        _curve("Restorations", figure, when=f"{_RESTORES} and recognises what they show")
+        for figure in ("own_accuracy", "own_calibration", "own_error")
+    ),
     Panel(
         "Classes", "By class", "bars", ("classes/[^/]+/.+",), "the newest figures of all classes of a task", _CLASSES
     ),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import torch
@@ -10,6 +9,7 @@ from rich.progress import track
 from torch import Tensor
 
 from lightning_mtgan.corruptions import Damaged
+from lightning_mtgan.enhancing.tiles import TILE, tiles
 from lightning_mtgan.errors import UserError
 from lightning_mtgan.games import ImageGame
 from lightning_mtgan.image_files import CannotDecode, decode_whole, header
@@ -17,8 +17,8 @@ from lightning_mtgan.networks import filled
 from lightning_mtgan.pictures import save, to_picture
 
 ENDINGS = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff")
-TILE, MARGIN = 512, 64
-"""Pixels of a large image that are restored at a time, and those around them that are looked at, too."""
+MOST_AT_ONCE = 4_000_000
+"""Pixels of an image, at most, for a network that must see all of it."""
 
 
 def restore_folder(game: ImageGame, folder: Path, corruption: str | None, output: Path) -> None:
@@ -43,6 +43,8 @@ def restore_folder(game: ImageGame, folder: Path, corruption: str | None, output
             raise UserError(
                 f"--images: {path} lacks nothing: {name} restores what is transparent; erase that first, and save a PNG"
             )
+        if game.margin is None:
+            require_small(f"--images: {path}", *damaged.image.shape[2:])
     for path in track(files, f"Restoring ({name})", disable=len(files) < 2):
         damaged = game.corruptions[name].prepared(*read(path, game.spec.num_channels))
         image, known = (one.to(game.device, dtype) for one in (damaged.image, damaged.known))
@@ -51,8 +53,13 @@ def restore_folder(game: ImageGame, folder: Path, corruption: str | None, output
     print(f"{len(files)} restored images are in {output}")
 
 
-def chosen(game: ImageGame, corruption: str | None) -> str:
+def chosen(game: ImageGame, corruption: str | None, key: str = "--restore") -> str:
     """What happened to the images.
+
+    Args:
+        game: The Game that restores.
+        corruption: What a person says; None for nothing.
+        key: The argument that says it.
 
     Raises:
         UserError: If that is not said, or is nothing that the Game knows.
@@ -61,9 +68,9 @@ def chosen(game: ImageGame, corruption: str | None) -> str:
     if corruption is None and len(game.corruptions) == 1:
         return next(iter(game.corruptions))
     if corruption is None:
-        raise UserError(f"--restore is missing: say what this generator is to do, one of {known}")
+        raise UserError(f"{key} is missing: say what this generator is to do, one of {known}")
     if corruption not in game.corruptions:
-        raise UserError(f"--restore {corruption} is nothing that this generator has learned; it knows {known}")
+        raise UserError(f"{key} {corruption} is nothing that this generator has learned; it knows {known}")
     return corruption
 
 
@@ -73,11 +80,7 @@ def images_of(folder: Path) -> list[Path]:
     Raises:
         UserError: If there are none, one is broken, or two would have the same result.
     """
-    if not folder.is_dir():
-        raise UserError(f"--images {folder} is no folder; name one that holds images")
-    files = sorted(path for path in folder.iterdir() if path.suffix.lower() in ENDINGS and path.name[0] != ".")
-    if not files:
-        raise UserError(f"--images {folder} holds no images ({', '.join(ENDINGS)})")
+    files = files_of(folder, "--images")
     stems: dict[str, Path] = {}
     for path in files:
         if (other := stems.setdefault(path.stem, path)) is not path:
@@ -87,6 +90,24 @@ def images_of(folder: Path) -> list[Path]:
                 header(file)
         except (OSError, CannotDecode) as error:
             raise UserError(f"--images: {path} {error}; repair it or take it away") from error
+    return files
+
+
+def files_of(folder: Path, key: str) -> list[Path]:
+    """The files of a folder that are called as images are, by name.
+
+    Args:
+        folder: The folder.
+        key: The argument that names it.
+
+    Raises:
+        UserError: If it is none, or there are no images in it.
+    """
+    if not folder.is_dir():
+        raise UserError(f"{key} {folder} is no folder; name one that holds images")
+    files = sorted(path for path in folder.iterdir() if path.suffix.lower() in ENDINGS and path.name[0] != ".")
+    if not files:
+        raise UserError(f"{key} {folder} holds no images ({', '.join(ENDINGS)})")
     return files
 
 
@@ -105,24 +126,39 @@ def read(path: Path, channels: int) -> tuple[Tensor, Tensor]:
     return image * known, known
 
 
-def whole(game: ImageGame, damaged: Damaged, name: str) -> Tensor:
-    """One damaged image restored, (1, C, H, W), a tile at a time where it is large."""
-    height, width = damaged.image.shape[2:]
-    if max(height, width) <= TILE + 2 * MARGIN:
+def whole(game: ImageGame, damaged: Damaged, name: str, tile: int = TILE) -> Tensor:
+    """One damaged image restored, (1, C, H, W), a tile at a time where it is large.
+
+    Args:
+        game: The Game that restores.
+        damaged: The image.
+        name: What happened to it.
+        tile: Height and width of a tile, in pixels.
+    """
+    if game.margin is None:
         return game.restore(damaged, [name])
-    base = filled(damaged.image, damaged.known)  # as a whole: a hole may be larger than a tile
+    base = filled(damaged.image, damaged.known) if damaged.known.any() else damaged.image  # a hole may exceed a tile
     restored = torch.empty_like(damaged.image)
-    for rows, outer_rows, inner_rows in spans(height):
-        for columns, outer_columns, inner_columns in spans(width):
-            *part, begun = (one[:, :, outer_rows, outer_columns] for one in (damaged.image, damaged.known, base))
-            made = game.restore(Damaged(*part), [name], begun)
-            restored[:, :, rows, columns] = made[:, :, inner_rows, inner_columns]
+    height, width = damaged.image.shape[2:]
+    for one in tiles(height, width, game.margin, tile):
+        image, known, begun = (part[..., *one.seen] for part in (damaged.image, damaged.known, base))
+        restored[..., *one.place] = game.restore(Damaged(image, known), [name], begun)[..., *one.inner]
     return restored
 
 
-def spans(length: int) -> Iterator[Sequence[slice]]:
-    """Tiles along one side: where each lies, with its margin, and where it lies within that."""
-    for start in range(0, length, TILE):
-        end = min(start + TILE, length)
-        first, last = max(0, start - MARGIN), min(length, end + MARGIN)
-        yield slice(start, end), slice(first, last), slice(start - first, end - first)
+def require_small(file: str, height: int, width: int) -> None:
+    """Refuse an image that is too large for a generator to see all of it at once.
+
+    Args:
+        file: How a person calls it.
+        height: In pixels.
+        width: In pixels.
+
+    Raises:
+        UserError: With its size, and the largest that there can be.
+    """
+    if height * width > MOST_AT_ONCE:
+        raise UserError(
+            f"{file} has {width:,} x {height:,} pixels, and this generator must see all of them at once; make it "
+            f"smaller, {MOST_AT_ONCE // 1_000_000} million pixels at most"
+        )

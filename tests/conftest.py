@@ -57,10 +57,18 @@ def arguments_of(config: Path) -> list[str]:
     more = {
         "images": lambda: [f"--data.root={own_images()}", f"--data.cache={CACHE}"],
         "ssgan": lambda: ["--data.batch_size=16"],
+        "enhancement": lambda: ["--data.image_size=16", "--data.batch_size=16"],
+        "enhancement_unpaired": lambda: ["--data.image_size=16", "--data.batch_size=16"],
         "mts4gan": lambda: ["--data.image_size=16", "--data.batch_size=16"],
         "shapes": lambda: ["--data.image_size=16", "--data.batch_size=16"],
     }.get(config.stem, list)()
     return more if config.stem == "default" else [f"--config={config}", *more]
+
+
+def small(arguments: tuple[str, ...]) -> list[str]:
+    """What makes a training small, without the widths of a generator and a trunk that its Game does not have."""
+    has_widths = not any(Path(one.partition("=")[2]).stem == "nested" for one in arguments)
+    return [one for one in SMALL if has_widths or "width" not in one]
 
 
 def served(data: Any, step: int = 0, rank: int = 0, ranks: int = 1) -> Any:
@@ -113,7 +121,7 @@ def train(tmp_path: Path) -> Train:
     """Trains in this process and returns the run's folder."""
 
     def run(*arguments: str, runs: str = "runs") -> Path:
-        assert main([*SMALL, f"--runs={tmp_path / runs}", *arguments]) == 0
+        assert main([*small(arguments), f"--runs={tmp_path / runs}", *arguments]) == 0
         return newest_run(tmp_path / runs)
 
     return run
@@ -126,7 +134,7 @@ def launch(tmp_path: Path) -> Iterator[Callable[..., Launched]]:
 
     def start(*arguments: str, ranks: int = 1, runs: str = "runs") -> Launched:
         output = tmp_path / "output" / str(len(started))
-        started.append(Launched([*SMALL, f"--runs={tmp_path / runs}", *arguments], ranks, output))
+        started.append(Launched([*small(arguments), f"--runs={tmp_path / runs}", *arguments], ranks, output))
         return started[-1]
 
     yield start

@@ -14,6 +14,7 @@ from lightning_mtgan.evaluation.judging import Judged, Jury, Source, generated, 
 from lightning_mtgan.evaluation.onlooker import Onlooker
 from lightning_mtgan.evaluation.opinions import Opinions, ask, calibration, overfitting
 from lightning_mtgan.evaluation.protocol import Protocol, describe
+from lightning_mtgan.evaluation.recognition import recognition_figures
 from lightning_mtgan.evaluation.reference import Reference, References
 from lightning_mtgan.evaluation.restoration import restoration_figures, restored
 from lightning_mtgan.evaluation.similarity import Similarity
@@ -65,7 +66,8 @@ class Measurement:
             return {}
         split, count = self._restored_images(protocol)
         images, onlookers = self.data.dataset(split), self._onlookers()
-        return restoration_figures(self.game, images, count, seed, self.similarity, leave, onlookers) or {}
+        found = restoration_figures(self.game, images, count, seed, self.similarity, leave, onlookers) or {}
+        return found | recognition_figures(self.game, images, count, seed, leave)
 
     def _onlookers(self) -> list[Onlooker]:
         evaluator = self.jury.evaluator

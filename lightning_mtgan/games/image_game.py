@@ -34,6 +34,14 @@ class ImageGame(Game, ABC):
                 f"{type(self).__name__} takes images of one kind, but the data is Domains; give one of them"
             )
 
+    @property
+    def margin(self) -> int | None:
+        """Pixels to each side of one that its restored value depends on, which tiles overlap by; None: the whole image.
+
+        A tile that begins at a multiple of it is restored as in the whole image.
+        """
+        return None
+
     @abstractmethod
     def restore(self, damaged: Damaged, corruptions: Sequence[str], base: Tensor | None = None) -> Tensor:
         """Damaged images restored: (N, C, H, W) in [-1, 1], of any H and W; what is known stays as it is.

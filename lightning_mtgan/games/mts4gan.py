@@ -10,14 +10,14 @@ from torch import Tensor, nn
 
 from lightning_mtgan import vital_signs
 from lightning_mtgan.corruptions import Corruption, Damaged, Mixture
-from lightning_mtgan.draws import Draws
 from lightning_mtgan.errors import UserError
+from lightning_mtgan.games.corruption_losses import by_corruption
 from lightning_mtgan.games.game import Phase
 from lightning_mtgan.games.image_game import ImageGame
 from lightning_mtgan.games.paired_discriminator import PairedDiscriminator
 from lightning_mtgan.games.pairing import Pairing, require_fitting
 from lightning_mtgan.losses import AdversarialLoss, feature_distance, lost_error
-from lightning_mtgan.networks import ImageEncoder, ImageTranslator, PatchHead, PatchTrunk
+from lightning_mtgan.networks import ImageEncoder, PatchHead, PatchTrunk, Translator
 from lightning_mtgan.regularizers import Regularizer
 from lightning_mtgan.self_supervision import SelfSupervision
 from lightning_mtgan.supervision import Supervision
@@ -59,7 +59,7 @@ class MTS4GAN(ImageGame):
         self,
         spec: DataSpec,
         corruptions: list[Corruption],
-        generator: Callable[[DataSpec, int, ImageEncoder | None], ImageTranslator],
+        generator: Callable[[DataSpec, int, ImageEncoder | None], Translator],
         trunk: Callable[[DataSpec], PatchTrunk],
         adversarial: AdversarialLoss | None,
         adversarial_head: Callable[[int, int], PatchHead] = PatchHead,
@@ -108,7 +108,7 @@ class MTS4GAN(ImageGame):
         self.players["generator"] = nn.ModuleDict({**parts, "embedding": table})
 
     @property
-    def generator(self) -> ImageTranslator:
+    def generator(self) -> Translator:
         """The generator's network."""
         return self._generator[0]
 
@@ -191,6 +191,11 @@ class MTS4GAN(ImageGame):
         condition = self.embedding(index).to(damaged.image.dtype)
         return self.generator(damaged.image, damaged.known, condition, base).to(damaged.image.dtype)
 
+    @property
+    def margin(self) -> int | None:
+        """See ImageGame."""
+        return self.generator.margin
+
     def restore(self, damaged: Damaged, corruptions: Sequence[str], base: Tensor | None = None) -> Tensor:
         """See ImageGame."""
         index = torch.tensor([self.mixture.names.index(name) for name in corruptions], device=self.device)
@@ -246,19 +251,10 @@ class MTS4GAN(ImageGame):
             damaged, index, fake = pairing.damaged, pairing.index, pairing.fake
             losses = self._judged(pairing, targets)
         errors = lost_error(fake, batch["image"], damaged.known)
-        losses |= self._by_corruption(errors, index, batch["draws"].at("corruption"))
+        losses |= by_corruption(errors, index, self.mixture, batch["draws"].at("corruption"))
         losses |= {name: task.image_loss(fake, targets[name]) for name, task in self.constraints.items()}
         penalties = frozenset({"feature_matching"} & losses.keys())
         return Terms(losses, (fake,), penalties)
-
-    def _by_corruption(self, errors: Tensor, index: Tensor, draws: Draws) -> dict[str, Tensor]:
-        """The mean error of each corruption's images in the global batch; how many there are, every rank knows."""
-        scale = draws.num_global(len(index)) / len(index)  # a loss is averaged over ranks and micro-batches
-        counts = self.mixture.counts(draws, len(index))
-        return {
-            name: errors.where(index == number, 0).sum() * (scale / max(1, count))
-            for number, (name, count) in enumerate(zip(self.mixture.names, counts, strict=True))
-        }
 
     def _judged(self, pairing: Pairing, targets: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """What the discriminator asks of restored images."""

@@ -31,6 +31,7 @@ from lightning_mtgan.losses.contrastive import data_to_data_cross_entropy
 from lightning_mtgan.losses.masked import masked_mean
 from lightning_mtgan.losses.paired import feature_distance, lost_error
 from lightning_mtgan.losses.penalties import squared_gradient_norms
+from lightning_mtgan.losses.preservation import preservation_distance
 
 __all__ = [
     "AdversarialLoss",
@@ -54,6 +55,7 @@ __all__ = [
     "minimax_generator",
     "non_saturating_discriminator",
     "non_saturating_generator",
+    "preservation_distance",
     "relativistic_average_discriminator",
     "relativistic_average_generator",
     "relativistic_average_least_squares_discriminator",

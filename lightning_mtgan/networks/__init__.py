@@ -23,6 +23,7 @@ from lightning_mtgan.networks.heads import (
 )
 from lightning_mtgan.networks.image_encoder import ImageEncoder
 from lightning_mtgan.networks.image_translator import ImageTranslator
+from lightning_mtgan.networks.joint_network import JointNetwork
 from lightning_mtgan.networks.layered import Layered, LayeredGenerator, LayeredTrunk
 from lightning_mtgan.networks.maps import MapHead
 from lightning_mtgan.networks.mixing import (
@@ -33,8 +34,12 @@ from lightning_mtgan.networks.mixing import (
     mixes_samples,
 )
 from lightning_mtgan.networks.modulation import ModulatedConv2d, ModulatedUpConv2d
+from lightning_mtgan.networks.nested import Nested
+from lightning_mtgan.networks.nested_network import NestedNetwork
+from lightning_mtgan.networks.parallel_network import ParallelNetwork
 from lightning_mtgan.networks.patch_head import PatchHead
 from lightning_mtgan.networks.patch_trunk import PatchTrunk
+from lightning_mtgan.networks.predicted_transforms import PredictedTransforms
 from lightning_mtgan.networks.r3gan import R3GANGenerator, R3GANTrunk
 from lightning_mtgan.networks.r3gan_heads import R3GANHead, R3GANProjectionHead
 from lightning_mtgan.networks.representation_decoder import RepresentationDecoder
@@ -64,6 +69,7 @@ from lightning_mtgan.networks.spectral import spectral
 from lightning_mtgan.networks.structured_trunk import StructuredTrunk
 from lightning_mtgan.networks.stylegan2 import StyleGAN2Generator
 from lightning_mtgan.networks.stylegan2_trunk import PlainDownBlock, ResidualDownBlock, StyleGAN2Trunk
+from lightning_mtgan.networks.translator import Translator
 from lightning_mtgan.networks.trunks import ConvTrunk, Trunk
 from lightning_mtgan.networks.unet import UNet
 
@@ -102,6 +108,7 @@ __all__ = [
     "HardSharing",
     "ImageEncoder",
     "ImageTranslator",
+    "JointNetwork",
     "Layered",
     "LayeredGenerator",
     "LayeredTrunk",
@@ -111,9 +118,13 @@ __all__ = [
     "MixesSamples",
     "ModulatedConv2d",
     "ModulatedUpConv2d",
+    "Nested",
+    "NestedNetwork",
+    "ParallelNetwork",
     "PatchHead",
     "PatchTrunk",
     "PlainDownBlock",
+    "PredictedTransforms",
     "ProjectionHead",
     "R3GANGenerator",
     "R3GANHead",
@@ -136,6 +147,7 @@ __all__ = [
     "StyleGAN2Generator",
     "StyleGAN2Trunk",
     "TaskEmbedding",
+    "Translator",
     "Trunk",
     "UNet",
     "UnconditionalHead",

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Sequence
 from itertools import pairwise
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -16,10 +17,11 @@ from lightning_mtgan.networks.feature_wise import FeatureWise, FeatureWiseBlock
 from lightning_mtgan.networks.filling import filled
 from lightning_mtgan.networks.image_encoder import ImageEncoder
 from lightning_mtgan.networks.r3gan import initialized
+from lightning_mtgan.networks.translator import Translator
 from lightning_mtgan.types import DataSpec
 
 
-class ImageTranslator(nn.Module, ABC):
+class ImageTranslator(Translator):
     """Adds to a damaged image what it lacks; what is known of it stays as it is, bit by bit.
 
     Holes are first ``filled`` from around; the encoder reads this base and which pixels are known, residual blocks at
@@ -38,6 +40,10 @@ class ImageTranslator(nn.Module, ABC):
     Raises:
         UserError: If the given encoder has another width or number of halvings.
     """
+
+    encoder: ImageEncoder
+    reach_of_doubling: ClassVar[int]
+    """Pixels of the larger map, to each side of one of them, that ``doubling`` reads at most."""
 
     def __init__(
         self,
@@ -74,6 +80,21 @@ class ImageTranslator(nn.Module, ABC):
         base = filled(image, known) if base is None else base
         residual = self.residual(self.maps(base, known), condition)[:, :, :height, :width]
         return torch.where(known >= 1, image, base + residual)
+
+    @property
+    def margin(self) -> int | None:
+        """Pixels to each side of one that its restored value depends on, at most; a multiple of the encoder's.
+
+        Of a part of a larger image, which begins at such a multiple, all else comes out as in the whole, if its holes
+        were ``filled`` before. None where the encoder is none whose layers are known.
+        """
+        if not isinstance(self.encoder, ConvEncoder):
+            return None
+        lowest = self.encoder.multiple
+        down = 1 + sum(3 << level for level in range(len(self.encoder.widths) - 1))  # halved: 1, refined: 2, of level
+        middle = 2 * len(self.blocks) * lowest
+        up = self.reach_of_doubling * (lowest - 1) + 1
+        return -(-(down + middle + up) // lowest) * lowest
 
     def maps(self, image: Tensor, known: Tensor) -> list[Tensor]:
         """The encoder's maps of images (N, C, H, W), as ``filled`` returns them, and of ``known``, (N, 1, H, W).

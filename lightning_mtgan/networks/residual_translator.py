@@ -44,6 +44,8 @@ class ResidualTranslator(ImageTranslator):
     Arguments are those of ImageTranslator.
     """
 
+    reach_of_doubling = 3  # two by the convolution at the smaller size, one because two pixels come of each smaller one
+
     def doubling(self, in_channels: int, out_channels: int, condition_dim: int) -> nn.Module:
         """See ImageTranslator."""
         return GrowingLayer(in_channels, out_channels, condition_dim)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
 from functools import partial
 from itertools import pairwise
@@ -12,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn.functional import leaky_relu
 
 from lightning_mtgan.errors import UserError
+from lightning_mtgan.networks.halving import Halving
 from lightning_mtgan.networks.sharing.sharing import Column, Sharing
 from lightning_mtgan.networks.trunks import Trunk
 from lightning_mtgan.networks.widths import SMALLEST, widths
@@ -19,25 +19,6 @@ from lightning_mtgan.types import DataSpec, TaskKind
 
 ADVERSARIAL = "adversarial"
 """The branch that realism is judged by."""
-
-
-class Halving(nn.Module):
-    """A stage of ``ConvTrunk``: a convolution of stride 2, and one more beside its own input.
-
-    Args:
-        in_channels: Channels of the map.
-        out_channels: Channels of the next.
-    """
-
-    def __init__(self, in_channels: int, out_channels: int) -> None:
-        super().__init__()
-        self.shrink = nn.Conv2d(in_channels, out_channels, 3, stride=2, padding=1)
-        self.refine = nn.Conv2d(out_channels, out_channels, 3, padding=1)
-
-    def forward(self, features: Tensor) -> Tensor:
-        """(N, in_channels, H, W) to (N, out_channels, H / 2, W / 2)."""
-        features = leaky_relu(self.shrink(features), 0.2)
-        return (features + leaky_relu(self.refine(features), 0.2)) * math.sqrt(0.5)
 
 
 def conv_column(spec: DataSpec, width: int) -> Column:

@@ -46,6 +46,8 @@ class UNet(ImageTranslator):
     Arguments are those of ImageTranslator.
     """
 
+    reach_of_doubling = 3  # two by the block, one because two pixels come of each smaller one
+
     def doubling(self, in_channels: int, out_channels: int, condition_dim: int) -> nn.Module:
         """See ImageTranslator."""
         return UpBlock(in_channels, out_channels, condition_dim)
