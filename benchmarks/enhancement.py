@@ -205,23 +205,19 @@ def described(transform: Transform) -> str:
     return f"{transform.name} {' '.join(own)}".strip()
 
 
-def run_network(name: str, seed: int, conf: Path, steps: int | None) -> Row:
+def run_network(name: str, seed: int, steps: int | None) -> Row:
     """A training by the command line, and the figures of what comes of it."""
-    own, keys = NETWORKS[name]
+    conf, keys = NETWORKS[name]
     given: dict[str, object] = {
         **keys,
         "seed_everything": seed,
         "data.tasks": "[photograph]",
         "fidelity.final": '{"num_images": 500, "num_neighbour_images": 200, "kid_subsets": 1}',
     }
-    if own == UNPAIRED and conf == PAIRED:  # its networks and losses, for the other mixture
-        given["model.game.corruptions"] = merged([ROOT / "conf" / "default.yaml", conf], {})["model"]["game"][
-            "init_args"
-        ]["corruptions"]
     if steps is not None:
         players = ["generator"] + (["discriminator"] if name != "paired, L1 alone" else [])
         given |= {"trainer.max_steps": steps, **{f"model.schedulers.{one}.num_steps": steps for one in players}}
-    training = trained(own, given)
+    training = trained(conf, given)
     assert isinstance(training.game, ImageGame)
     row: dict[str, Any] = {"row": name, "conf": conf.stem, "aim": "", "seed": seed, "steps": steps}
     return row | measured(training.game, conf) | {"seconds": training.figures["seconds"]}
@@ -254,22 +250,26 @@ def main() -> None:
     torch.set_num_threads(1)
 
     if not arguments.table:
-        rows = kept(arguments.output)
+        rows = [row for row in kept(arguments.output) if row.get("steps") == arguments.steps]
         done = {(row["row"], row["conf"], row["aim"], row["seed"]) for row in rows}
         wanted = [("nothing", conf, "psnr") for conf in (PAIRED, UNPAIRED)]
         wanted += [(name, PAIRED, "psnr") for name in TRANSFORMS]
         wanted += [(name, UNPAIRED, aim) for aim in ("psnr", "look") for name in TRANSFORMS]
-        left = [job for job in wanted if (job[0], job[1].stem, job[2], 0) not in done]
+        known = {(row["row"], row["conf"], row["aim"], row["seed"]) for row in kept(arguments.output)}
+        left = [job for job in wanted if (job[0], job[1].stem, job[2], 0) not in known]
         run_all(run_transform, left, arguments.jobs, arguments.output)
         trainings = [
-            (name, seed, NETWORKS[name][0], arguments.steps)
+            (name, seed, arguments.steps)
             for seed in arguments.seeds
             for name in arguments.only
             if (name, NETWORKS[name][0].stem, "", seed) not in done
         ]
         run_all(run_network, trainings, arguments.jobs, arguments.output)
     for conf in (PAIRED, UNPAIRED):
-        print(table(kept(arguments.output, conf=conf.stem), conf), end="\n\n")
+        rows = [
+            row for row in kept(arguments.output, conf=conf.stem) if row.get("steps") == arguments.steps or row["aim"]
+        ]
+        print(table(rows, conf), end="\n\n")
 
 
 if __name__ == "__main__":

@@ -73,7 +73,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--checkpoint", type=Path, help="default: one that is made for it")
     parser.add_argument("--task", default="denoising", help="what the network does")
-    parser.add_argument("--only", help=f"network, or one of {', '.join(METHODS)}")
+    parser.add_argument("--only", choices=["network", *METHODS], help=f"network, or one of {', '.join(METHODS)}")
     parser.add_argument("--limit", type=float, default=2.0, help="GiB that none may exceed")
     parser.add_argument("--make", type=Path, help=argparse.SUPPRESS)
     arguments = parser.parse_args()

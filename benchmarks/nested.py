@@ -1,10 +1,11 @@
 """How much of the accuracy that degradations cost comes back: enhance and recognise in one, apart, or not at all.
 
 Digits that are blurred, veiled, dark and noisy as in conf/nested.yaml. Every row has the same training digits in the
-same order, damaged by the same chances, the same recogniser from the same first parameters, and as many steps of 64 of
-the same optimiser. Figures are of the 360 held-out digits of other writers, each degraded five times in its own ways,
-the same ones for every row. "recovered" is (accuracy - degraded) / (clean - degraded), both of the classifier
-that was trained on clean images with the same seed; PSNR is that of all images as of one.
+same order, damaged by the same chances, and as many steps of 64 of the same optimiser; the recogniser's trunk is the
+same from the same first parameters, but for "side by side", one network of 106,587 parameters instead of 64,019.
+Figures are of the 360 held-out digits of other writers, each degraded five times in its own ways, the same ones for
+every row. "recovered" is (accuracy - degraded) / (clean - degraded), both of the classifier that was trained on clean
+images with the same seed; PSNR is that of all images as of one.
 
 "apart" is the enhancer that learns to restore alone, then the classifier of clean images, unchanged; it is the one of
 "nested, gradient stopped", whose own recogniser learns on what it makes. "best transform" is, of a grid, the one

@@ -32,6 +32,7 @@ def parse(text: str) -> Any:
 
     Raises:
         yaml.YAMLError: If it is none.
+        ValueError: If it holds a date that is none.
     """
     return yaml.load(text, Loader=_Loader)
 
@@ -60,7 +61,7 @@ def read(path: Path) -> dict[str, Any]:
         raise UserError(
             f"config file {path} cannot be read ({error.strerror}); give the path of a YAML file"
         ) from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except (yaml.YAMLError, ValueError) as error:  # the latter for a date that is none, and for other characters
         reason = " ".join(str(error).split())
         raise UserError(f"config file {path} is not valid YAML ({reason}); mend it there") from error
     if content is None:
@@ -127,7 +128,7 @@ def merged(files: Sequence[Path], keys: Mapping[str, str]) -> dict[str, Any]:
     for key, text in keys.items():
         try:
             value = parse(text)
-        except yaml.YAMLError as error:
+        except (yaml.YAMLError, ValueError) as error:
             raise UserError(f"--{key} {text}: the value is not valid YAML; quote it") from error
         content = change(content, key.split("."), value)
     return content

@@ -103,6 +103,9 @@ def test_a_config_file_that_is_no_yaml(tmp_path: Path, capfd: pytest.CaptureFixt
     (tmp_path / "bad.yaml").write_text("model: [unclosed")
     assert main([*SMALL, f"--config={tmp_path / 'bad.yaml'}"]) == 2
     assert "bad.yaml is not valid YAML" in capfd.readouterr().err
+    (tmp_path / "date.yaml").write_text("seed_everything: 2020-13-45\n")
+    assert main([*SMALL, f"--config={tmp_path / 'date.yaml'}"]) == 2
+    assert "date.yaml is not valid YAML" in capfd.readouterr().err
     (tmp_path / "list.yaml").write_text("- a\n- b\n")
     assert main([*SMALL, f"--config={tmp_path / 'list.yaml'}"]) == 2
     assert "list.yaml holds no keys" in capfd.readouterr().err

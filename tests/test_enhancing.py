@@ -274,6 +274,31 @@ def test_profiles_and_notes_that_do_not_fit_are_left_out(tmp_path: Path) -> None
     assert photograph.read(tmp_path / "broken.jpg", None).exif is None
 
 
+def test_notes_that_a_jpeg_has_no_room_for_are_left_out(tmp_path: Path) -> None:
+    exif = Image.Exif()
+    exif[Base.Make] = "Camera"
+    exif.get_ifd(IFD.Exif).update({Base.ISOSpeedRatings: 400, Base.MakerNote: b""})
+    missing = 65_533 - len(exif.tobytes())  # no room for the orientation, which is added
+    exif.get_ifd(IFD.Exif)[Base.MakerNote] = bytes(missing - missing % 2)
+    block = exif.tobytes()
+    smooth(8, 8).save(tmp_path / "a.jpg", exif=block)
+    smooth(8, 8).save(tmp_path / "a.png", exif=block)
+    assert enhance(tmp_path, tmp_path / "out", "--method=gamma") == 0
+    for name, has_all in (("a.jpg", False), ("a.png", True)):
+        with Image.open(tmp_path / "out" / name) as made:
+            found = made.getexif()
+        inner = found.get_ifd(IFD.Exif)
+        assert found[Base.Make] == "Camera" and inner[Base.ISOSpeedRatings] == 400
+        assert (Base.MakerNote in inner) is has_all
+    exif = Image.Exif()
+    exif[Base.ImageDescription] = "a" * 65_480
+    smooth(8, 8).save(tmp_path / "long.jpg", exif=exif.tobytes())
+    assert photograph.read(tmp_path / "long.jpg", None).exif is not None
+    exif[Base.ImageDescription] = "a" * (65_480 + 65_533 - len(exif.tobytes()))
+    smooth(8, 8).save(tmp_path / "long.jpg", exif=exif.tobytes())
+    assert photograph.read(tmp_path / "long.jpg", None).exif is None
+
+
 def test_nothing_is_half_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     smooth(8, 8).save(tmp_path / "a.png")
     found, target = photograph.read(tmp_path / "a.png", None), tmp_path / "out" / "a.png"
@@ -354,6 +379,12 @@ def test_mistakes_are_told_before_anything_is_written(
     assert (output / "a.png").stat().st_mtime_ns == before
     assert enhance(folder, output, nudge, "--overwrite") == 0
     assert (output / "a.png").stat().st_mtime_ns > before
+    capfd.readouterr()
+    (output / "a.png").unlink()
+    (output / "a.png").mkdir()
+    assert enhance(folder, output, nudge, "--overwrite") == 2
+    assert "out/a.png is a folder" in capfd.readouterr().err
+    assert list((output / "a.png").iterdir()) == []
 
 
 def _images(count: int) -> Tensor:

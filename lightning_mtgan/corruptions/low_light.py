@@ -39,6 +39,6 @@ class LowLight(Corruption):
     def __call__(self, image: Tensor, chances: Chances) -> Damaged:
         """See Corruption."""
         curve, light = chances.uniform(2)
-        share = (image.to(chances.dtype) + 1) / 2
+        share = ((image.to(chances.dtype) + 1) / 2).clamp(0, 1)  # a rounding below 0 has no power
         dark = per_image(between(light, self.scale)) * share ** per_image(between(curve, self.gamma))
         return nothing_known(of_eight_bits(2 * dark - 1).to(image.dtype))

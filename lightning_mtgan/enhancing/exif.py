@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 from typing import Any
 
 from PIL import Image
@@ -17,11 +18,16 @@ OF_TIFF = (
 """Tags of a TIFF file that speak of the photograph, not of how the file is laid out."""
 
 
-def described(image: Image.Image) -> bytes | None:
+def described(image: Image.Image, most: float = math.inf) -> bytes | None:
     """The EXIF block of a decoded image that was turned upright; None where there is none.
 
     Its orientation is 1, and width and height are those of the image as it is now. A thumbnail of the old pixels is
-    left out. Of a broken block nothing is taken.
+    left out, and what only the camera's maker can read if the block is too long with it. Of a broken block, or one that
+    is too long even so, nothing is taken.
+
+    Args:
+        image: The image.
+        most: Bytes that the block may have.
     """
     with contextlib.suppress(*BROKEN):
         given = image.getexif()
@@ -33,7 +39,11 @@ def described(image: Image.Image) -> bytes | None:
             exif.get_ifd(ifd).update(_whole(tags, given, image))
         if inner or len(exif):
             exif[Base.Orientation] = 1
-            return exif.tobytes()
+            block = exif.tobytes()
+            if len(block) > most:
+                exif.get_ifd(IFD.Exif).pop(Base.MakerNote, None)
+                block = exif.tobytes()
+            return block if len(block) <= most else None
     return None
 
 

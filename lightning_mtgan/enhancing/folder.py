@@ -81,6 +81,10 @@ def _require_room(works: Sequence[Work], output: Path, overwrite: bool) -> None:
             raise UserError(
                 f"--input: {other.name} and {work.source.name} would both become {work.target.name}; rename one"
             )
+    if folders := [work.target for work in works if work.target.is_dir()]:
+        raise UserError(
+            f"--output: {folders[0]} is a folder, where a photograph is to be written; choose another folder"
+        )
     there = [work.target for work in works if work.target.exists()]
     if there and not overwrite:
         more = f" and {len(there) - 1} more" if len(there) > 1 else ""

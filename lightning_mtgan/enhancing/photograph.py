@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 import warnings
 from dataclasses import dataclass, replace
@@ -33,6 +34,8 @@ SETTINGS: dict[str, dict[str, Any]] = {
     "WEBP": {"quality": QUALITY},
     "PNG": {},
 }
+LONGEST_EXIF = {"JPEG": 65_533}
+"""Bytes of an EXIF block that a format can hold: a segment of a JPEG says its length in 16 bits, of itself, too."""
 SPACES = {1: b"GRAY", 3: b"RGB "}
 """How the header of an ICC profile says, in bytes 16 to 19, of which pixels it speaks, by their channels."""
 
@@ -81,7 +84,7 @@ def read(path: Path, channels: int | None) -> Photograph:
                 image.load()
                 with contextlib.suppress(*BROKEN):
                     ImageOps.exif_transpose(image, in_place=True)
-                exif = described(image)
+                exif = described(image, LONGEST_EXIF.get(kept or "PNG", math.inf))
                 pixels, alpha = _pixels(image, channels)
                 profile = image.info.get("icc_profile") or b""
             except BROKEN as error:
