@@ -26,7 +26,7 @@ from lightning_mtgan.networks.joint_network import JointNetwork
 from lightning_mtgan.networks.nested_network import NestedNetwork
 from lightning_mtgan.networks.parallel_network import ParallelNetwork
 from lightning_mtgan.networks.sharing import HardSharing, SoftSharing
-from lightning_mtgan.supervision import AuxiliaryHeads
+from lightning_mtgan.supervision import ADCHeads, AuxiliaryHeads, AuxiliaryHeadsOnBoth, BranchedHeads, TwinHeads
 from lightning_mtgan.tasks import MeanColour
 from lightning_mtgan.types import Batch, DataSpec, TaskKind, TaskSpec, part_of
 
@@ -34,6 +34,7 @@ CONFIG = Path(__file__).parents[1] / "conf" / "nested.yaml"
 DATA = Digits(batch_size=6)
 BRIGHTNESS = TaskSpec("brightness", TaskKind.CONSTRAINT, 1, measure=MeanColour())
 NAMES = ("box_inpainting", "denoising", "low_contrast")
+NEED_FAKES = (ADCHeads, AuxiliaryHeadsOnBoth, TwinHeads)
 
 
 def nested(spec: DataSpec, dim: int, passes_gradient: bool = True) -> JointNetwork:
@@ -223,6 +224,11 @@ def test_own_accuracy_is_that_on_damaged_images() -> None:
                 "network": parallel(SoftSharing),
             },
             "task `soft_sharing` has the name of another loss",
+        ),
+        *(({"supervision": heads}, f"{heads.__name__}, which learn on generated images") for heads in NEED_FAKES),
+        (
+            {"supervision": lambda tasks, size: BranchedHeads(tasks, size, TwinHeads, [["digit"]])},
+            "has TwinHeads, which learn on generated images",
         ),
         ({"spec": replace(DATA.spec, domains={"one": DATA.spec})}, "but the data is Domains"),
     ],

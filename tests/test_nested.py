@@ -9,7 +9,8 @@ import torch
 from torch import Tensor, nn
 from torch.autograd import grad
 
-from lightning_mtgan.networks import ConvTrunk, UNet
+from lightning_mtgan.errors import UserError
+from lightning_mtgan.networks import ConvTrunk, StructuredTrunk, UNet
 from lightning_mtgan.networks.joint_network import JointNetwork
 from lightning_mtgan.networks.nested import Nested
 from lightning_mtgan.networks.nested_network import NestedNetwork
@@ -175,3 +176,18 @@ def test_copies_are_their_own(network: JointNetwork) -> None:
             parameter += 0.1
     assert all(torch.equal(one, other) for one, other in zip(before, network(*given()), strict=True))
     assert not torch.equal(twin(*given())[0], before[0])
+
+
+@pytest.mark.parametrize(
+    ("name", "number", "least"),
+    [("width", 0, 1), ("num_features", 0, 1), ("num_halvings", -1, 0), ("num_blocks", -1, 0)],
+)
+def test_numbers_out_of_range_are_one_sentence(name: str, number: int, least: int) -> None:
+    with pytest.raises(UserError, match=rf"model\.game\.network\.{name} is {number}; use {least} or more"):
+        ParallelNetwork(SPEC, 3, HardSharing, **{name: number})
+    ParallelNetwork(SPEC, 3, HardSharing, **{"width": 2, name: least})
+
+
+def test_a_recogniser_has_no_branches() -> None:
+    with pytest.raises(UserError, match=r"recogniser is StructuredTrunk, whose branches .* use .*ConvTrunk"):
+        NestedNetwork(SPEC, 3, UNet, lambda spec: StructuredTrunk(spec, HardSharing, width=4))

@@ -319,6 +319,8 @@ def test_what_does_not_fit_is_one_sentence() -> None:
         mtgan("HardSharing", supervision=None)
     with pytest.raises(UserError, match=r"branch_features is 0; use 1 or more"):
         StructuredTrunk(SPEC, HardSharing, branch_features=0)
+    with pytest.raises(UserError, match=r"model\.game\.trunk\.width is 0; use 1 or more"):
+        StructuredTrunk(SPEC, HardSharing, width=0)
     for name, said in (("adversarial", "branch that judges realism"), ("soft_sharing", "rename it in the data")):
         spec = DataSpec(8, 3, (TaskSpec(name, TaskKind.CLASSIFICATION, 3),))
         with pytest.raises(UserError, match=f"`{name}` has the name of .*{said}"):

@@ -14,7 +14,7 @@ from lightning_mtgan.games.game import Phase
 from lightning_mtgan.games.image_game import ImageGame
 from lightning_mtgan.losses import lost_error
 from lightning_mtgan.networks.joint_network import JointNetwork
-from lightning_mtgan.supervision import Supervision
+from lightning_mtgan.supervision import ADCHeads, AuxiliaryHeadsOnBoth, Supervision, TwinHeads
 from lightning_mtgan.tasks import Constraint, Task
 from lightning_mtgan.types import Batch, DataSpec, Terms
 
@@ -63,6 +63,7 @@ class JointEnhancement(ImageGame):
         self.network = network(spec, embedding_dim)
         self.embedding = nn.Embedding(len(corruptions), embedding_dim)
         self.supervision = supervision(headed, self.network.num_features)
+        _require_no_fakes(self.supervision)
         self._refuse_names(spec)
         self.players["generator"] = nn.ModuleDict(
             {"network": self.network, "embedding": self.embedding, "supervision": self.supervision}
@@ -137,3 +138,12 @@ class JointEnhancement(ImageGame):
 
     def _index(self, corruptions: Sequence[str]) -> Tensor:
         return torch.tensor([self.mixture.names.index(name) for name in corruptions], device=self.device)
+
+
+def _require_no_fakes(supervision: Supervision) -> None:
+    for part in supervision.modules():
+        if isinstance(part, ADCHeads | AuxiliaryHeadsOnBoth | TwinHeads):
+            raise UserError(
+                f"model.game.supervision has {type(part).__name__}, which learn on generated images, too, and "
+                "JointEnhancement makes none; use AuxiliaryHeads or ContrastiveHeads"
+            )

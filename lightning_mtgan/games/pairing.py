@@ -16,6 +16,7 @@ from lightning_mtgan.losses import AdversarialLoss
 from lightning_mtgan.regularizers import (
     DiscriminatorRegularizer,
     FakeConsistency,
+    LatentConsistency,
     Pass,
     Play,
     RealConsistency,
@@ -107,7 +108,7 @@ def require_fitting(
     names = [one.name for one in regularizers]
     for one in regularizers:
         kind = type(one).__name__
-        if not isinstance(one, DiscriminatorRegularizer):
+        if not isinstance(one, DiscriminatorRegularizer) or isinstance(one, LatentConsistency):
             raise UserError(
                 f"model.game.regularizers has {kind}, which needs a generator with latents; MTS4GAN takes those of the "
                 "discriminator, such as R1"

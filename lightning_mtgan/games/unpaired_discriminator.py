@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from lightning_mtgan.games.paired_discriminator import Sight
+from lightning_mtgan.losses import AdversarialLoss
 from lightning_mtgan.networks import PatchTrunk, UnconditionalHead
 
 
@@ -16,11 +17,14 @@ class UnpairedDiscriminator(nn.Module):
 
     Args:
         trunk: From images to feature maps, and to features of the whole image.
+        adversarial: The loss of its logits.
     """
 
-    def __init__(self, trunk: PatchTrunk) -> None:
+    def __init__(self, trunk: PatchTrunk, adversarial: AdversarialLoss) -> None:
         super().__init__()
         self.trunk, self.adversarial = trunk, UnconditionalHead(trunk.num_features, 0)
+        if adversarial.compares_with_real:  # differences of logits leave a bias to wander by the rounding of sums
+            self.adversarial.judge.register_parameter("bias", None)
 
     def see(self, images: Sequence[Tensor]) -> list[Sight]:
         """One pass of several kinds of images, as many of each kind; of each image there is one logit.

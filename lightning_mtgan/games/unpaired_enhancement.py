@@ -78,8 +78,8 @@ class UnpairedEnhancement(ImageGame):
         self.num_patches, self.patch_size = num_patches, patch_size
         self.regularizers = nn.ModuleList(regularizers)
         judges = {
-            "network": UnpairedDiscriminator(trunk(spec)),
-            "local": UnpairedDiscriminator(local_trunk(replace(spec, image_size=patch_size))),
+            "network": UnpairedDiscriminator(trunk(spec), adversarial),
+            "local": UnpairedDiscriminator(local_trunk(replace(spec, image_size=patch_size)), local_adversarial),
         }
         condition_dim = embedding_dim if len(corruptions) > 1 else 0
         own: dict[str, nn.Module] = {"network": generator(spec, condition_dim, None)}

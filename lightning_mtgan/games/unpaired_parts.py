@@ -14,7 +14,7 @@ from lightning_mtgan.games.paired_discriminator import Sight
 from lightning_mtgan.games.patches import Patches
 from lightning_mtgan.games.unpaired_discriminator import UnpairedDiscriminator
 from lightning_mtgan.losses import AdversarialLoss, preservation_distance
-from lightning_mtgan.regularizers import DiscriminatorRegularizer, Pass, Play, Regularizer, Seen
+from lightning_mtgan.regularizers import DiscriminatorRegularizer, LatentConsistency, Pass, Play, Regularizer, Seen
 from lightning_mtgan.types import DataSpec
 
 
@@ -100,7 +100,7 @@ def require_fitting(adversarial: AdversarialLoss, regularizers: Sequence[Regular
     names = [one.name for one in regularizers]
     for one in regularizers:
         kind = type(one).__name__
-        if not isinstance(one, DiscriminatorRegularizer):
+        if not isinstance(one, DiscriminatorRegularizer) or isinstance(one, LatentConsistency):
             raise UserError(
                 f"model.game.regularizers has {kind}, which needs a generator with latents; UnpairedEnhancement takes "
                 "those of the discriminator, such as R1"

@@ -6,9 +6,11 @@ from collections.abc import Callable
 
 from torch import Tensor
 
+from lightning_mtgan.errors import UserError
 from lightning_mtgan.networks.image_encoder import ImageEncoder
 from lightning_mtgan.networks.joint_network import JointNetwork
 from lightning_mtgan.networks.nested import Nested
+from lightning_mtgan.networks.structured_trunk import StructuredTrunk
 from lightning_mtgan.networks.translator import Translator
 from lightning_mtgan.networks.trunks import Trunk
 from lightning_mtgan.types import DataSpec
@@ -28,6 +30,9 @@ class NestedNetwork(JointNetwork):
             restores.
         recogniser: From the spec to the network that recognises.
         passes_gradient: Whether the tasks teach the enhancer, too; otherwise it learns to restore alone.
+
+    Raises:
+        UserError: If the recogniser has branches: its heads would read all of them.
     """
 
     def __init__(
@@ -39,6 +44,11 @@ class NestedNetwork(JointNetwork):
         passes_gradient: bool = True,
     ) -> None:
         trunk = recogniser(spec)
+        if isinstance(trunk, StructuredTrunk):
+            raise UserError(
+                "model.game.network.recogniser is StructuredTrunk, whose branches NestedNetwork does not part; use "
+                "lightning_mtgan.networks.ConvTrunk, or share by a structure in ParallelNetwork"
+            )
         super().__init__(trunk.num_features)
         self.nested = Nested(enhancer(spec, condition_dim, None), trunk, passes_gradient)
 

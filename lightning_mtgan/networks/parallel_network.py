@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import adaptive_avg_pool2d, leaky_relu
 
+from lightning_mtgan.errors import UserError
 from lightning_mtgan.networks.feature_wise import FeatureWise, FeatureWiseBlock
 from lightning_mtgan.networks.filling import filled
 from lightning_mtgan.networks.halving import Halving
@@ -63,6 +64,9 @@ class ParallelNetwork(JointNetwork):
         num_features: Length of the feature vector.
         num_halvings: How often height and width are halved.
         num_blocks: Residual blocks of the enhancement at the lowest resolution.
+
+    Raises:
+        UserError: If a number is out of range.
     """
 
     def __init__(
@@ -76,6 +80,7 @@ class ParallelNetwork(JointNetwork):
         num_blocks: int = 2,
     ) -> None:
         super().__init__(num_features)
+        _require_numbers(width, num_features, num_halvings, num_blocks)
         widths = [width << level for level in range(num_halvings + 1)]
         self.sharing = sharing(lambda: _column(spec.num_channels + 1, widths), (ENHANCEMENT, RECOGNITION))
         self.decoder = ResidualDecoder(widths, spec.num_channels, condition_dim, num_blocks)
@@ -109,6 +114,13 @@ class ParallelNetwork(JointNetwork):
         height, width = image.shape[2:]
         residual = self.decoder(maps[ENHANCEMENT], condition)[:, :, :height, :width]  # odd sizes are halved upwards
         return torch.where(known >= 1, image, base + residual)
+
+
+def _require_numbers(width: int, num_features: int, num_halvings: int, num_blocks: int) -> None:
+    numbers = {"width": (width, 1), "num_features": (num_features, 1)}
+    for name, (number, least) in {**numbers, "num_halvings": (num_halvings, 0), "num_blocks": (num_blocks, 0)}.items():
+        if number < least:
+            raise UserError(f"model.game.network.{name} is {number}; use {least} or more")
 
 
 def _column(in_channels: int, widths: Sequence[int]) -> Column:

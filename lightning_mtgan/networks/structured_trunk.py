@@ -44,7 +44,7 @@ class BranchFeatures(nn.Module):
         branch_features: Length of each branch's feature vector.
 
     Raises:
-        UserError: If the length is not at least 1.
+        UserError: If the width or the length is not at least 1.
     """
 
     def __init__(
@@ -56,6 +56,8 @@ class BranchFeatures(nn.Module):
         branch_features: int,
     ) -> None:
         super().__init__()
+        if width < 1:
+            raise UserError(f"model.game.trunk.width is {width}; use 1 or more, such as 32")
         if branch_features < 1:
             raise UserError(f"model.game.trunk.branch_features is {branch_features}; use 1 or more, such as 128")
         self.sharing = sharing(partial(conv_column, spec, width), branches)
