@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 from jsonargparse import ArgumentParser
+from torch import Tensor
 
 from lightning_mtgan.errors import UserError
 from lightning_mtgan.games import Game
@@ -80,10 +81,17 @@ def build_game(content: Mapping[str, Any], path: Path, averaged: bool = True) ->
         prefix = "game."
         state = {k.removeprefix(prefix): v for k, v in content["state_dict"].items() if k.startswith(prefix)}
         if averaged and stored["average"] is not None:
-            state |= stored["average"]
+            state |= _under_all_names(game, stored["average"])
         dtype = next(iter(state.values())).dtype
         game.to(dtype).load_state_dict(state)
     except Exception as error:
         reason = " ".join(str(error).split())[:200]
         raise UserError(f"checkpoint {path} does not fit this version of lightning_mtgan: {reason}") from error
     return game.eval().requires_grad_(False)
+
+
+def _under_all_names(game: Game, average: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Averaged tensors by all names of what a Game has registered twice, or the others would be loaded over them."""
+    state = game.state_dict(keep_vars=True)
+    averaged = {id(state[name]): tensor for name, tensor in average.items()}
+    return {name: averaged[id(tensor)] for name, tensor in state.items() if id(tensor) in averaged}

@@ -11,6 +11,7 @@ import torch
 from PIL import Image
 
 from lightning_mtgan import __main__ as tools
+from lightning_mtgan import checkpoint
 from lightning_mtgan.cli import main
 from tests.conftest import CONFIGS, LAZY, SMALL, Train, arguments_of, farthest, saboteur, weights
 
@@ -118,6 +119,17 @@ def test_the_average_can_be_switched_off(train: Train, tmp_path: Path) -> None:
     last = run / "checkpoints" / "last.ckpt"
     assert torch.load(last, weights_only=True)["lightning_mtgan"]["average"] is None
     assert tools.main(["generate", f"--checkpoint={last}", f"--output={tmp_path / 'x'}", "--num_images=2"]) == 0
+
+
+@pytest.mark.parametrize("name", ["vae", "nested"])
+def test_a_checkpoint_gives_the_average_also_of_what_has_two_names(train: Train, name: str) -> None:
+    (config,) = [one for one in CONFIGS if one.stem == name]
+    last = train(*arguments_of(config), "--trainer.max_steps=3") / "checkpoints" / "last.ckpt"
+    content = checkpoint.read(last)
+    average = content["lightning_mtgan"]["average"]
+    parameters = dict(checkpoint.build_game(content, last).named_parameters())
+    assert {key for key in average if torch.equal(parameters[key], average[key])} == set(average)
+    assert any(not torch.equal(content["state_dict"][f"game.{key}"], average[key]) for key in average)
 
 
 def test_a_game_without_conditions_trains_and_generates(train: Train, tmp_path: Path) -> None:
