@@ -68,8 +68,10 @@ L1_ALONE = {
     "model.balancers.r1": "null",
     **{f"model.balancers.generator.weights.{loss}": "null" for loss in ("adversarial", "feature_matching")},
 }
+PREDICTED = {**L1_ALONE, "model.game.generator": "lightning_mtgan.networks.PredictedTransforms"}
 NETWORKS: dict[str, tuple[Path, dict[str, object]]] = {
     "paired, L1 alone": (PAIRED, L1_ALONE),
+    "paired, L1 alone, predicted transforms": (PAIRED, PREDICTED),
     "paired, adversarial": (PAIRED, {}),
     "unpaired": (UNPAIRED, {}),
 }
@@ -215,7 +217,7 @@ def run_network(name: str, seed: int, steps: int | None) -> Row:
         "fidelity.final": '{"num_images": 500, "num_neighbour_images": 200, "kid_subsets": 1}',
     }
     if steps is not None:
-        players = ["generator"] + (["discriminator"] if name != "paired, L1 alone" else [])
+        players = ["generator"] + (["discriminator"] if keys.get("model.game.adversarial") != "null" else [])
         given |= {"trainer.max_steps": steps, **{f"model.schedulers.{one}.num_steps": steps for one in players}}
     training = trained(conf, given)
     assert isinstance(training.game, ImageGame)

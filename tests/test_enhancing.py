@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +17,13 @@ from lightning_mtgan import restoring
 from lightning_mtgan.corruptions import BoxInpainting, Colourisation, Damaged, Degradations, Denoising, SuperResolution
 from lightning_mtgan.enhancing import photograph
 from lightning_mtgan.enhancing.by_network import ByNetwork
+from lightning_mtgan.enhancing.by_rule import ByRule, has_rule
 from lightning_mtgan.enhancing.by_transform import ByTransform
 from lightning_mtgan.enhancing.tiles import tiles
 from lightning_mtgan.errors import UserError
-from lightning_mtgan.games import MTS4GAN
-from lightning_mtgan.networks import PatchTrunk, ResidualTranslator, UNet
+from lightning_mtgan.games import MTS4GAN, ImageGame, UnpairedEnhancement
+from lightning_mtgan.losses import Hinge
+from lightning_mtgan.networks import PatchTrunk, PredictedTransforms, ResidualTranslator, UNet
 from lightning_mtgan.search.transforms import tuned
 from lightning_mtgan.transforms import METHODS, Adjustable, Contrast, Gamma, Strip, Transform
 from lightning_mtgan.types import DataSpec
@@ -158,6 +161,26 @@ def test_networks_that_must_see_all_do_so_up_to_a_size(monkeypatch: pytest.Monke
     with pytest.raises(UserError, match=r"a\.png has 40 x 62 pixels, and this generator must see all of them"):
         one.require_possible("a.png", 62, 40)
     ByNetwork(game_of(), None).require_possible("a.png", 10_000, 10_000)
+
+
+@pytest.mark.parametrize("kind", ["paired", "unpaired"])
+def test_predicted_transforms_see_all_of_a_large_photograph_and_work_in_strips(kind: str) -> None:
+    if kind == "paired":
+        game: ImageGame = game_of(PredictedTransforms)
+    else:
+        small = [partial(PatchTrunk, width=2, num_halvings=1)] * 2
+        parts = [Denoising(), Colourisation()]
+        game = UnpairedEnhancement(game_of().spec, parts, PredictedTransforms, *small, Hinge(), Hinge(), 2, 4)
+    with torch.no_grad():
+        game.generator.head.last.weight.normal_(0, 0.3)  # type: ignore[union-attr, operator]
+    by = ByRule(game, "denoising")
+    assert has_rule(by) and not has_rule(ByNetwork(game_of(), "denoising"))
+    by.require_possible("x", 10**5, 10**5)
+    pixels = torch.from_numpy(np.array(smooth(150, 101))).permute(2, 0, 1)
+    expected = ByNetwork(game, "denoising")(pixels, lambda: None)
+    gap = (by(pixels, lambda: None).int() - expected.int()).abs()
+    assert gap.max() <= 3  # between transforms it is rounded to 8 bits
+    assert (expected.int() - pixels.int()).abs().float().mean() > 5
 
 
 def test_what_a_generator_does_unasked() -> None:

@@ -36,7 +36,7 @@ class ByNetwork(Enhancer):
             raise UserError(
                 f"--checkpoint is of images with {self.channels} channels, but photographs have 1 or 3; use another one"
             )
-        self._game, self._corruption, self._tile = game, game.corruptions[self.name], tile
+        self.game, self._corruption, self._tile = game, game.corruptions[self.name], tile
         probe = torch.zeros(1, self.channels, 8, 8)
         prepared = self._corruption.prepared(probe, torch.ones_like(probe[:, :1]))
         if prepared.image.shape != probe.shape or prepared.known.any():
@@ -47,7 +47,7 @@ class ByNetwork(Enhancer):
 
     def tiles(self, height: int, width: int) -> list[Tile]:
         """See Enhancer."""
-        margin = self._game.margin
+        margin = self.game.margin
         if margin is None:
             return tiles(height, width, 0, max(height, width))
         return tiles(height, width, margin, self._tile)
@@ -58,11 +58,11 @@ class ByNetwork(Enhancer):
 
     @torch.no_grad()
     def _restored(self, part: Tensor, first: int) -> Tensor:
-        image = part.to(self._game.device, self._game.dtype)
+        image = part.to(self.game.device, self.game.dtype)
         damaged = self._corruption.prepared(image, torch.ones_like(image[:, :1]))
-        return self._game.restore(damaged, [self.name], damaged.image)  # nothing is known, so there are no holes
+        return self.game.restore(damaged, [self.name], damaged.image)  # nothing is known, so there are no holes
 
     def require_possible(self, file: str, height: int, width: int) -> None:
         """See Enhancer; only some must see a whole image."""
-        if self._game.margin is None:
+        if self.game.margin is None:
             require_small(file, height, width)

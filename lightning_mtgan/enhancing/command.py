@@ -8,6 +8,7 @@ from pathlib import Path
 from rich.progress import Progress
 
 from lightning_mtgan.enhancing.by_network import ByNetwork
+from lightning_mtgan.enhancing.by_rule import ByRule, has_rule
 from lightning_mtgan.enhancing.by_transform import ByTransform
 from lightning_mtgan.enhancing.enhancer import Enhancer
 from lightning_mtgan.enhancing.folder import Work, listed, read
@@ -49,7 +50,8 @@ def by(arguments: argparse.Namespace, game: Game | None) -> Enhancer:
             f"--checkpoint {arguments.checkpoint} is of a {type(game).__name__}, which takes no images; "
             "take that of a game that restores them, such as MTS4GAN"
         )
-    return ByNetwork(game, arguments.task)
+    network = ByNetwork(game, arguments.task)
+    return ByRule(game, arguments.task) if has_rule(network) else network
 
 
 def checked(arguments: argparse.Namespace, enhancer: Enhancer) -> list[Work]:

@@ -11,6 +11,7 @@ from torch import Tensor
 from lightning_mtgan.corruptions import Corruption, Damaged
 from lightning_mtgan.errors import UserError
 from lightning_mtgan.games.game import Game
+from lightning_mtgan.transforms import Transform
 from lightning_mtgan.types import DataSpec
 
 
@@ -33,6 +34,15 @@ class ImageGame(Game, ABC):
             raise UserError(
                 f"{type(self).__name__} takes images of one kind, but the data is Domains; give one of them"
             )
+
+    def rule(self, pixels: Tensor, corruption: str) -> Transform | None:
+        """The fixed rule that the generator restores this image by, if it has one; see Translator.
+
+        Args:
+            pixels: One image, uint8 (C, H, W), of any H and W, of which nothing is lost.
+            corruption: The name of what happened to it.
+        """
+        return None
 
     @property
     def margin(self) -> int | None:

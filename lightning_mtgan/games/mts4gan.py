@@ -22,6 +22,7 @@ from lightning_mtgan.regularizers import Regularizer
 from lightning_mtgan.self_supervision import SelfSupervision
 from lightning_mtgan.supervision import Supervision
 from lightning_mtgan.tasks import Constraint, Task
+from lightning_mtgan.transforms import Transform
 from lightning_mtgan.types import Batch, DataSpec, Terms
 
 
@@ -200,6 +201,11 @@ class MTS4GAN(ImageGame):
         """See ImageGame."""
         index = torch.tensor([self.mixture.names.index(name) for name in corruptions], device=self.device)
         return self.restored(damaged, index, base).clamp(-1, 1)
+
+    def rule(self, pixels: Tensor, corruption: str) -> Transform | None:
+        """See ImageGame."""
+        index = torch.tensor([self.mixture.names.index(corruption)], device=self.device)
+        return self.generator.rule(pixels, self.embedding(index))
 
     def targets(self, batch: Batch) -> dict[str, Tensor]:
         """The truth of each task about the images, which restored ones must show again."""

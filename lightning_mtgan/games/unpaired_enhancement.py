@@ -20,6 +20,7 @@ from lightning_mtgan.games.unpaired_parts import Unpaired, UnpairedArena, requir
 from lightning_mtgan.losses import AdversarialLoss
 from lightning_mtgan.networks import ImageEncoder, PatchTrunk, Translator
 from lightning_mtgan.regularizers import Regularizer
+from lightning_mtgan.transforms import Transform
 from lightning_mtgan.types import Batch, DataSpec, Terms
 
 
@@ -143,10 +144,18 @@ class UnpairedEnhancement(ImageGame):
 
     def restored(self, damaged: Damaged, index: Tensor, base: Tensor | None = None) -> Tensor:
         """Damaged images enhanced, not yet confined to [-1, 1]: (N, C, H, W)."""
-        like, condition = damaged.image, damaged.image.new_zeros(len(index), 0)
-        if "embedding" in self.players["generator"]:  # type: ignore[operator]
-            condition = self.players["generator"]["embedding"](index).to(like.dtype)  # type: ignore[index, operator]
-        return self.generator(like, damaged.known, condition, base).to(like.dtype)
+        like = damaged.image
+        return self.generator(like, damaged.known, self._condition(index).to(like.dtype), base).to(like.dtype)
+
+    def _condition(self, index: Tensor) -> Tensor:
+        if "embedding" not in self.players["generator"]:  # type: ignore[operator]
+            return torch.zeros(len(index), 0, device=self.device, dtype=self.dtype)
+        return self.players["generator"]["embedding"](index)  # type: ignore[index, operator]
+
+    def rule(self, pixels: Tensor, corruption: str) -> Transform | None:
+        """See ImageGame."""
+        index = torch.tensor([self.mixture.names.index(corruption)], device=self.device)
+        return self.generator.rule(pixels, self._condition(index))
 
     @property
     def margin(self) -> int | None:

@@ -16,7 +16,17 @@ from lightning_mtgan.networks.image_encoder import ImageEncoder
 from lightning_mtgan.networks.precision import full_precision
 from lightning_mtgan.networks.r3gan import initialized
 from lightning_mtgan.networks.translator import Translator
-from lightning_mtgan.transforms import Adjustable, Contrast, Gamma, Saturation, UnsharpMask, WhiteBalance
+from lightning_mtgan.transforms import (
+    Adjustable,
+    Contrast,
+    Gamma,
+    Pipeline,
+    Saturation,
+    Transform,
+    UnsharpMask,
+    WhiteBalance,
+)
+from lightning_mtgan.transforms.strips import from_pixels
 from lightning_mtgan.types import DataSpec
 
 LOOKED_AT = 64
@@ -81,6 +91,13 @@ class PredictedTransforms(Translator):
         for transform, amount in zip(self.transforms, amounts.unbind(1), strict=True):
             made = transform.adjusted(made, amount)
         return torch.where(known >= 1, image, made)
+
+    @torch.no_grad()
+    def rule(self, pixels: Tensor, condition: Tensor) -> Transform:
+        """See Translator: the transforms at this image's amounts; between them it is rounded to 8 bits."""
+        small = torch.cat([_small(from_pixels(channel[None, None])) for channel in pixels], dim=1)
+        amounts = self.amounts(small.to(condition), condition)[0].tolist()
+        return Pipeline([transform.at(amount) for transform, amount in zip(self.transforms, amounts, strict=True)])
 
     def amounts(self, image: Tensor, condition: Tensor) -> Tensor:
         """How much of each transform each image needs, (N, number of transforms), from ``least`` to ``most``.

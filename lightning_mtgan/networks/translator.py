@@ -7,6 +7,7 @@ from abc import ABC, abstractmethod
 from torch import Tensor, nn
 
 from lightning_mtgan.networks.image_encoder import ImageEncoder
+from lightning_mtgan.transforms import Transform
 
 
 class Translator(nn.Module, ABC):
@@ -19,6 +20,15 @@ class Translator(nn.Module, ABC):
     @abstractmethod
     def margin(self) -> int | None:
         """Pixels to each side of one that its restored value depends on; None where that is the whole image."""
+
+    def rule(self, pixels: Tensor, condition: Tensor) -> Transform | None:
+        """The fixed rule that this image is restored by, which can be followed in strips; None where there is none.
+
+        Args:
+            pixels: One image, uint8 (C, H, W), of any H and W, of which nothing is lost.
+            condition: What to restore, (1, condition_dim).
+        """
+        return None
 
     @abstractmethod
     def forward(self, image: Tensor, known: Tensor, condition: Tensor, base: Tensor | None = None) -> Tensor:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from typing import ClassVar
+from copy import copy
+from typing import ClassVar, Self
 
 import torch
 from torch import Tensor
@@ -65,6 +66,12 @@ class Adjustable(Transform):
             right = f"{self.least:g} to {self.most:g}, {self.neutral:g} for none"
             raise UserError(f"{type(self).__name__}.amount is {amount}; use {right}")
         self.amount = amount
+
+    def at(self, amount: float) -> Self:
+        """The same transform at another amount."""
+        other = copy(self)
+        other.amount = amount
+        return other
 
     @abstractmethod
     def adjusted(self, image: Tensor, amount: Tensor) -> Tensor:
