@@ -12,11 +12,10 @@ from lightning_mtgan.corruptions import Damaged
 from lightning_mtgan.draws import Draws
 from lightning_mtgan.errors import UserError
 from lightning_mtgan.games.paired_discriminator import PairedDiscriminator, Sight
+from lightning_mtgan.games.without_latents import require_regularizers
 from lightning_mtgan.losses import AdversarialLoss
 from lightning_mtgan.regularizers import (
-    DiscriminatorRegularizer,
     FakeConsistency,
-    LatentConsistency,
     Pass,
     Play,
     RealConsistency,
@@ -105,26 +104,14 @@ def require_fitting(
     for name in own:
         if own.count(name) > 1:  # type: ignore[operator]
             raise UserError(f"model.game.self_supervision has `{name}` twice; name each once")
-    names = [one.name for one in regularizers]
+    require_regularizers("MTS4GAN", adversarial, regularizers)
     for one in regularizers:
-        kind = type(one).__name__
-        if not isinstance(one, DiscriminatorRegularizer) or isinstance(one, LatentConsistency):
-            raise UserError(
-                f"model.game.regularizers has {kind}, which needs a generator with latents; MTS4GAN takes those of the "
-                "discriminator, such as R1"
-            )
         if isinstance(one, RealConsistency | FakeConsistency):
             raise UserError(
-                f"model.game.regularizers has {kind}, which changes an image, but not the damaged one beside "
-                "it; leave it out"
+                f"model.game.regularizers has {type(one).__name__}, which changes an image, but not the damaged one "
+                "beside it; leave it out"
             )
-        if names.count(one.name) > 1:
-            raise UserError(f"model.game.regularizers has {kind} twice; name each once")
-        if one.needs_absolute_logits and adversarial is not None and adversarial.compares_with_real:
-            raise UserError(
-                f"model.game.regularizers has {kind}, which reads logits themselves, but {type(adversarial).__name__} "
-                "judges differences alone; take a loss that does not compare, such as Hinge, or leave it out"
-            )
+    names = [one.name for one in regularizers]
     taken = ["adversarial", "feature_matching", *corruptions, *own, *names]
     for task in tasks:
         if task.name in taken:

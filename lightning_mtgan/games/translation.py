@@ -18,8 +18,8 @@ from lightning_mtgan.games.translation_parts import (
     discriminators_of,
     encoder_of,
     require_domains,
-    require_fitting,
 )
+from lightning_mtgan.games.without_latents import require_regularizers
 from lightning_mtgan.losses import AdversarialLoss
 from lightning_mtgan.networks import (
     AdversarialHead,
@@ -76,7 +76,7 @@ class TranslationGame(Game):
     ) -> None:
         super().__init__(spec)
         require_domains(spec)
-        require_fitting(adversarial, regularizers)
+        require_regularizers("TranslationGame", adversarial, regularizers)
         if representation_every < 1:
             raise UserError(
                 f"model.game.representation_every is {representation_every}; use 1 for every batch, or more"

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import replace
 
 from lightning_mtgan.errors import UserError
 from lightning_mtgan.games.domain_arena import DomainDiscriminators
-from lightning_mtgan.losses import AdversarialLoss
 from lightning_mtgan.networks import (
     AdversarialHead,
     DomainEncoder,
@@ -15,7 +14,6 @@ from lightning_mtgan.networks import (
     RepresentationDecoder,
     SideBySide,
 )
-from lightning_mtgan.regularizers import DiscriminatorRegularizer, Regularizer
 from lightning_mtgan.types import DataSpec
 
 
@@ -45,29 +43,6 @@ def require_domains(spec: DataSpec) -> None:
             f"data.domains: there are images of {kinds[0]} and of {kinds[1]} channels, but one encoder sees all of "
             "them; besides grey ones, take one kind"
         )
-
-
-def require_fitting(adversarial: AdversarialLoss, regularizers: Sequence[Regularizer]) -> None:
-    """Refuse parts that do not fit together.
-
-    Raises:
-        UserError: With both parts, and what would go.
-    """
-    names = [one.name for one in regularizers]
-    for one in regularizers:
-        kind = type(one).__name__
-        if not isinstance(one, DiscriminatorRegularizer):
-            raise UserError(
-                f"model.game.regularizers has {kind}, which needs a generator with latents; TranslationGame takes "
-                "those of the discriminator, such as R1"
-            )
-        if names.count(one.name) > 1:
-            raise UserError(f"model.game.regularizers has {kind} twice; name each once")
-        if one.needs_absolute_logits and adversarial.compares_with_real:
-            raise UserError(
-                f"model.game.regularizers has {kind}, which reads logits themselves, but {type(adversarial).__name__} "
-                "judges differences alone; take a loss that does not compare, such as Hinge, or leave it out"
-            )
 
 
 def encoder_of(encoder: Callable[[DataSpec], DomainEncoder], spec: DataSpec) -> DomainEncoder:

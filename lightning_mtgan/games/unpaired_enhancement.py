@@ -16,7 +16,8 @@ from lightning_mtgan.games.game import Phase
 from lightning_mtgan.games.image_game import ImageGame
 from lightning_mtgan.games.patches import Patches
 from lightning_mtgan.games.unpaired_discriminator import UnpairedDiscriminator
-from lightning_mtgan.games.unpaired_parts import Unpaired, UnpairedArena, require_fitting, require_patches
+from lightning_mtgan.games.unpaired_parts import Unpaired, UnpairedArena, require_patches
+from lightning_mtgan.games.without_latents import require_regularizers
 from lightning_mtgan.losses import AdversarialLoss
 from lightning_mtgan.networks import ImageEncoder, PatchTrunk, Translator
 from lightning_mtgan.regularizers import Regularizer
@@ -70,7 +71,7 @@ class UnpairedEnhancement(ImageGame):
         if embedding_dim < 1:
             raise UserError(f"model.game.embedding_dim is {embedding_dim}; use 1 or more")
         require_patches(spec, num_patches, patch_size)
-        require_fitting(adversarial, regularizers)
+        require_regularizers("UnpairedEnhancement", adversarial, regularizers)
         self.mixture = Mixture(corruptions)
         self.corruptions = {one.name: one for one in corruptions}
         for one in corruptions:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -14,7 +13,7 @@ from lightning_mtgan.games.paired_discriminator import Sight
 from lightning_mtgan.games.patches import Patches
 from lightning_mtgan.games.unpaired_discriminator import UnpairedDiscriminator
 from lightning_mtgan.losses import AdversarialLoss, preservation_distance
-from lightning_mtgan.regularizers import DiscriminatorRegularizer, LatentConsistency, Pass, Play, Regularizer, Seen
+from lightning_mtgan.regularizers import Pass, Play, Seen
 from lightning_mtgan.types import DataSpec
 
 
@@ -89,29 +88,6 @@ class UnpairedArena:
 
 def _seen(image: Tensor, sight: Sight) -> Seen:
     return Seen(Pass(image, sight.features, sight.logits), slice(None))
-
-
-def require_fitting(adversarial: AdversarialLoss, regularizers: Sequence[Regularizer]) -> None:
-    """Refuse parts that do not fit together.
-
-    Raises:
-        UserError: With both parts, and what would go.
-    """
-    names = [one.name for one in regularizers]
-    for one in regularizers:
-        kind = type(one).__name__
-        if not isinstance(one, DiscriminatorRegularizer) or isinstance(one, LatentConsistency):
-            raise UserError(
-                f"model.game.regularizers has {kind}, which needs a generator with latents; UnpairedEnhancement takes "
-                "those of the discriminator, such as R1"
-            )
-        if names.count(one.name) > 1:
-            raise UserError(f"model.game.regularizers has {kind} twice; name each once")
-        if one.needs_absolute_logits and adversarial.compares_with_real:
-            raise UserError(
-                f"model.game.regularizers has {kind}, which reads logits themselves, but {type(adversarial).__name__} "
-                "judges differences alone; take a loss that does not compare, such as Hinge, or leave it out"
-            )
 
 
 def require_patches(spec: DataSpec, num_patches: int, patch_size: int) -> None:
