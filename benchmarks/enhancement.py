@@ -2,9 +2,10 @@
 
 Patches of the right quarter of each photograph, which nothing was trained or tuned on, damaged by the mixture of the
 configuration. Networks: conf/enhancement.yaml (pairs) with and without its discriminator, and
-conf/enhancement_unpaired.yaml (no pairs), whole trainings by the command line. Transforms: each alone, and a pipeline
-of all that have an amount, amounts tuned by Optuna on 500 damaged patches of the training parts, for PSNR and, in rows
-of their own, for the distance from the look of clean images. All are measured by the same code on the same images.
+conf/enhancement_unpaired.yaml (no pairs), whole trainings by the command line, each also with a generator that
+predicts the amounts of transforms. Transforms: each alone, and a pipeline of all that have an amount, amounts tuned by
+Optuna on 500 damaged patches of the training parts, for PSNR and, in rows of their own, for the distance from the look
+of clean images. All are measured by the same code on the same images.
 
 "PSNR" is that of the mean squared error of all images together, "mean" that of each image, then averaged. "distance" is
 the mean over contrast, two measures of sharpness, saturation and colourfulness of the 1-Wasserstein distance between
@@ -68,12 +69,13 @@ L1_ALONE = {
     "model.balancers.r1": "null",
     **{f"model.balancers.generator.weights.{loss}": "null" for loss in ("adversarial", "feature_matching")},
 }
-PREDICTED = {**L1_ALONE, "model.game.generator": "lightning_mtgan.networks.PredictedTransforms"}
+PREDICTED = {"model.game.generator": "lightning_mtgan.networks.PredictedTransforms"}
 NETWORKS: dict[str, tuple[Path, dict[str, object]]] = {
     "paired, L1 alone": (PAIRED, L1_ALONE),
-    "paired, L1 alone, predicted transforms": (PAIRED, PREDICTED),
+    "paired, L1 alone, predicted transforms": (PAIRED, L1_ALONE | PREDICTED),
     "paired, adversarial": (PAIRED, {}),
     "unpaired": (UNPAIRED, {}),
+    "unpaired, predicted transforms": (UNPAIRED, PREDICTED),
 }
 AMOUNTS: tuple[type[Adjustable], ...] = (WhiteBalance, Gamma, Contrast, Saturation, UnsharpMask)
 Make = Callable[[Score, Tensor, Tensor], Transform]
