@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from torch import Tensor
 
+from lightning_mtgan.transforms.strips import from_pixels, to_pixels
+
 
 def of_eight_bits(image: Tensor) -> Tensor:
     """Images (N, C, H, W) brought to the nearest of 256 levels from -1 to 1, as a file would hold them.
@@ -11,4 +13,4 @@ def of_eight_bits(image: Tensor) -> Tensor:
     Darkening, veils and casts can be undone without any loss as long as numbers are real. In files they are not, and
     a network must learn from what files hold: dark parts have few levels left.
     """
-    return ((image + 1) * 127.5).round().clamp(0, 255) / 127.5 - 1
+    return from_pixels(to_pixels(image), image.dtype)

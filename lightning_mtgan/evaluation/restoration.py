@@ -17,6 +17,7 @@ from lightning_mtgan.evaluation.judging import BATCH, Jury, Source, in_batches, 
 from lightning_mtgan.evaluation.onlooker import Onlooker, looked_at, told_by
 from lightning_mtgan.evaluation.similarity import Similarity
 from lightning_mtgan.games.image_game import ImageGame
+from lightning_mtgan.transforms.strips import to_pixels
 
 CHUNK = 50
 """Images in the generator at a time: it keeps features as large as they are."""
@@ -150,7 +151,7 @@ def restore(game: ImageGame, damaged: Damaged, names: Sequence[str]) -> Tensor:
 
 def to_bytes(image: Tensor) -> Tensor:
     """Images in [-1, 1] as uint8, by rounding: what a saved file would hold."""
-    return ((image.float() + 1) * 127.5).round().clamp(0, 255).to(torch.uint8)
+    return to_pixels(image.float())
 
 
 def compare(truth: Tensor, damaged: Tensor, restored: Tensor, similarity: Similarity | None) -> dict[str, Tensor]:
